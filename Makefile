@@ -1,0 +1,76 @@
+# Target names follow the DuckDB extension template. Needed beforehand: Rust (rust-toolchain's version or newer), Python 3 with `venv`, make.
+
+PYTHON3 ?= python3
+PYTHON := configure/venv/bin/python
+ONNXRUNTIME := $(abspath configure/onnxruntime)
+
+# The same variables for every call of cargo: a change of them compiles the crate anew.
+export CARGO_TARGET_DIR ?= target
+export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
+
+.DEFAULT_GOAL := help
+.PHONY: help configure debug release test test_debug test_release lint check demo data bench clean clean_all
+
+help:  ## say what each target does
+	@sed -n 's/^\([a-z_]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+configure: configure/venv/done configure/venv-1.5/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
+
+configure/venv/done: scripts/hosts/duckdb-2.0.txt
+configure/venv-1.5/done: scripts/hosts/duckdb-1.5.txt
+configure/venv/done configure/venv-1.5/done:
+	@echo "configure: a Python environment with $$(head -n 1 $<) in $(@D)"
+	@$(PYTHON3) -m venv --clear $(@D) || { echo "configure: python3 -m venv failed; Debian and Ubuntu have it in the package python3-venv"; exit 1; }
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+configure/onnxruntime/done: scripts/onnxruntime.py configure/venv/done
+	@$(PYTHON) scripts/onnxruntime.py $(ONNXRUNTIME)
+	@touch $@
+
+release: configure  ## build/release/cofi.duckdb_extension
+	cargo build --release
+	@$(PYTHON) scripts/package.py $(CARGO_TARGET_DIR)/release build/release/cofi.duckdb_extension
+
+debug: configure  ## build/debug/cofi.duckdb_extension
+	cargo build
+	@$(PYTHON) scripts/package.py $(CARGO_TARGET_DIR)/debug build/debug/cofi.duckdb_extension
+
+test: test_release  ## the lints and every test: Rust, SQL and processes, against DuckDB 2.0.0 and 1.5.6
+
+test_release: release  ## the same as test
+	@$(PYTHON3) scripts/test.py release
+
+test_debug: debug  ## the same with the debug build
+	@$(PYTHON3) scripts/test.py debug
+
+lint:  ## rustfmt, clippy and rustdoc alone, warnings denied; needs neither Python packages nor ONNX Runtime
+	@$(PYTHON3) scripts/test.py lint
+
+check: test  ## what has to pass before a commit: test
+
+data: data/ml-100k/done  ## fetch MovieLens 100K into data/ml-100k
+
+data/ml-100k/done: scripts/movielens.py | configure/venv/done
+	@$(PYTHON) scripts/movielens.py data/ml-100k
+	@touch $@
+
+demo: release data  ## a recommender for MovieLens 100K in a real DuckDB
+	@$(PYTHON) scripts/demo.py
+
+bench: release data configure/venv-torch/done  ## MSE on MovieLens 100K, three seeds, beside a PyTorch loop where PyTorch can be had
+	@configure/venv-torch/bin/python benches/quality.py
+
+# PyTorch is the peer to compare with, not a requirement: without it the comparison is left out, and said to be.
+configure/venv-torch/done: scripts/hosts/duckdb-2.0.txt
+	@$(PYTHON3) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check torch || echo "bench: no PyTorch here, its column stays empty"
+	@touch $@
+
+clean:  ## remove what was built
+	rm -rf build
+	cargo clean
+
+clean_all: clean  ## remove what was fetched, too
+	rm -rf configure data

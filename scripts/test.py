@@ -1,0 +1,109 @@
+"""Runs the checks, part by part, and closes with one line: how many passed and how many failed.
+
+    test.py lint               rustfmt, clippy, rustdoc, warnings denied
+    test.py release|debug      the lints, the Rust tests, the SQL tests and the process tests, with that build
+
+A part that passes is one line; of one that fails the whole output is shown. A part that cannot even be run has failed.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HOSTS = {"2.0.0": "configure/venv", "1.5.6": "configure/venv-1.5"}
+
+
+class Tally:
+    """What has passed and failed, and the names of what was skipped."""
+
+    def __init__(self):
+        self.passed, self.failed, self.skipped = 0, 0, []
+
+    def part(self, name, command, count, **environment):
+        """Runs one part. `count` reads its output: passed, failed, names skipped."""
+        print(f"{name:<34}", end="", flush=True)
+        start = time.monotonic()
+        whole = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        passed, failed, skipped = count(whole)
+        if whole.returncode != 0 and failed == 0:
+            failed = 1  # it ended before it could count, or in a way that it did not count
+        self.passed += passed
+        self.failed += failed
+        self.skipped += [f"{name}: {reason}" for reason in skipped]
+        print(f"{passed:>5} passed, {failed} failed  ({time.monotonic() - start:.0f} s)", flush=True)
+        if failed:
+            print(whole.stdout, flush=True)
+
+    def close(self):
+        for reason in self.skipped:
+            print(f"skipped: {reason}")
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        print(f"{self.passed} passed, {self.failed} failed{skipped}")
+        # No test at all is no success either.
+        sys.exit(0 if self.failed == 0 and self.passed > 0 else 1)
+
+
+def lint(tally):
+    cargo = ["cargo", "clippy", "--release", "--all-targets", "--", "-D", "warnings"]
+    tally.part("rustfmt", ["cargo", "fmt", "--check"], count_status)
+    tally.part("clippy", cargo, count_status)
+    tally.part("rustdoc", ["cargo", "doc", "--release", "--no-deps"], count_status, RUSTDOCFLAGS="-D warnings")
+
+
+def test(tally, profile):
+    extension = ROOT / "build" / profile / "cofi.duckdb_extension"
+    cargo = ["cargo", "test", "--no-fail-fast"] + (["--release"] if profile == "release" else [])
+    # The Rust tests have no extension to unpack the library from. SQL and process tests use the copy inside it.
+    onnxruntime = ROOT / "configure/onnxruntime"
+    library = re.search("^file=(.+)$", (onnxruntime / "manifest.txt").read_text(), re.MULTILINE).group(1)
+    environment = {"COFI_EXTENSION": str(extension), "XDG_CACHE_HOME": str(ROOT / "build/cache")}
+    tally.part(
+        "Rust and SQL tests", cargo, count_cargo, **environment,
+        COFI_REQUIRE_ONNXRUNTIME="1", ORT_DYLIB_PATH=str(onnxruntime / library),
+    )  # fmt: skip
+    for version, environment_folder in HOSTS.items():
+        python = [str(ROOT / environment_folder / "bin/python"), "-m", "unittest", "discover", "--verbose"]
+        command = [*python, "--start-directory", "tests/process", "--pattern", "*.py"]
+        tally.part(f"process tests [duckdb {version}]", command, count_unittest, **environment)
+
+
+def count_status(whole):
+    return int(whole.returncode == 0), int(whole.returncode != 0), []
+
+
+def count_cargo(whole):
+    """Sums the closing lines of all test binaries; a binary that did not close counts as one failure."""
+    closings = re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", whole.stdout, re.MULTILINE)
+    started = len(re.findall(r"^running \d+ tests?$", whole.stdout, re.MULTILINE))
+    passed, failed = (sum(int(closing[column]) for closing in closings) for column in (0, 1))
+    ignored = re.findall(r"^test (.+) \.\.\. ignored", whole.stdout, re.MULTILINE)
+    return passed, failed + started - len(closings), ignored
+
+
+def count_unittest(whole):
+    ran = re.search(r"^Ran (\d+) tests? in", whole.stdout, re.MULTILINE)
+    if not ran:
+        return 0, 1, []
+    bad = sum(int(number) for number in re.findall(r"(?:failures|errors)=(\d+)", whole.stdout.splitlines()[-1]))
+    skipped = re.findall(r"^(.+ \.\.\. skipped .*)$", whole.stdout, re.MULTILINE)
+    return int(ran.group(1)) - bad - len(skipped), bad, skipped
+
+
+def main():
+    what = sys.argv[1]
+    tally = Tally()
+    lint(tally)
+    if what != "lint":
+        test(tally, what)
+    tally.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+-- Everything of model {id}. A table that somebody dropped by hand is not missed.
+DROP TABLE IF EXISTS {store}.users_{id};
+DROP TABLE IF EXISTS {store}.items_{id};
+DROP TABLE IF EXISTS {store}.seen_{id};
+DELETE FROM {store}.history WHERE model_id = {id};
+DELETE FROM {store}.models WHERE id = {id};

@@ -1,0 +1,1 @@
+SELECT spec, mean, mu, lo, hi FROM {store}.models WHERE id = {id}

@@ -1,0 +1,57 @@
+//! The one error type: what was given, what is allowed, and the way out.
+//!
+//! Messages are lower case and end without a full stop, so that they read well behind the host's own prefix
+//! (`Invalid Input Error: ...`). The cause, where there is one, is kept as [`source`](std::error::Error::source).
+
+use std::fmt;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why something could not be done.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error that the caller can only read, with its own words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// A value that an argument or option does not take.
+    ///
+    /// Reads `{name} = {value}: expected {allowed}; {way_out}`, or without the last part where `way_out` is empty.
+    pub fn argument(name: &str, value: impl fmt::Display, allowed: impl fmt::Display, way_out: &str) -> Self {
+        let tail = if way_out.is_empty() { String::new() } else { format!("; {way_out}") };
+        Self::new(format!("{name} = {value}: expected {allowed}{tail}"))
+    }
+
+    /// Keeps the cause of this error.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Says in front of the message where it happened.
+    #[must_use]
+    pub fn context(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}

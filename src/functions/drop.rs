@@ -1,0 +1,27 @@
+//! `cofi_drop(model)`: takes a model out of the database.
+
+use crate::error::Result;
+use crate::functions::arguments::Arguments;
+use crate::functions::host::Type;
+use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
+use crate::store::{ModelName, drop_model};
+
+/// Drops a model with its tables when the statement runs, and returns its name and id.
+pub struct Drop(ModelName);
+
+impl TableFunction for Drop {
+    const NAME: &'static str = "cofi_drop";
+    const POSITIONAL: &'static [&'static str] = &["model"];
+
+    fn bind(_call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
+        let model = ModelName::parse(&arguments.positional_text("model")?)?;
+        Ok((Self(model), vec![("model", Type::Varchar), ("id", Type::Bigint)]))
+    }
+
+    fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
+        let session = call.database.training(call.caller.connection_id)?;
+        session.use_search_path(&call.caller.search_path)?;
+        let id = drop_model(&session, &self.0)?;
+        Ok(Cells::new(vec![vec![Cell::Text(self.0.to_string()), Cell::Bigint(id)]]))
+    }
+}

@@ -1,0 +1,48 @@
+//! `cofi_info()`: what is here, and what can be used.
+
+use duckdb::types::Value;
+
+use crate::error::Result;
+use crate::functions::arguments::Arguments;
+use crate::functions::host::Type;
+use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
+use crate::runtime::{Library, usable_devices};
+
+/// Versions, the library, and for each device whether it can be used or why not.
+pub struct Info {
+    /// The setting `cofi_onnxruntime`.
+    library: Option<String>,
+}
+
+impl TableFunction for Info {
+    const NAME: &'static str = "cofi_info";
+    const POSITIONAL: &'static [&'static str] = &[];
+
+    fn bind(call: &Call<'_>, _arguments: Arguments) -> Result<(Self, Vec<Column>)> {
+        let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        Ok((Self { library }, vec![("property", Type::Varchar), ("value", Type::Varchar)]))
+    }
+
+    fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
+        let session = call.database.reading(call.caller.connection_id)?;
+        let duckdb = match session.rows("SELECT version()", Vec::new())?.pop().and_then(|mut row| row.pop()) {
+            Some(Value::Text(version)) => version,
+            _ => String::new(),
+        };
+        drop(session);
+        let mut rows = vec![("cofi", env!("CARGO_PKG_VERSION").to_owned()), ("duckdb", duckdb)];
+        match Library::load(self.library.as_deref()) {
+            Ok(library) => {
+                rows.push(("onnxruntime", library.version().to_owned()));
+                rows.push(("library", library.path().display().to_string()));
+                rows.push(("library found", library.source().to_string()));
+                rows.extend(usable_devices(library).into_iter().map(|(device, usable)| match usable {
+                    Ok(()) => ("device", format!("{device}: usable")),
+                    Err(reason) => ("device", format!("{device}: not usable: {reason}")),
+                }));
+            }
+            Err(reason) => rows.push(("onnxruntime", format!("not usable: {reason}"))),
+        }
+        Ok(Cells::new(rows.into_iter().map(|(property, value)| vec![Cell::from(property), Cell::Text(value)]).collect()))
+    }
+}

@@ -1,0 +1,27 @@
+//! `cofi_options()`: every option of a training.
+
+use crate::error::Result;
+use crate::functions::arguments::Arguments;
+use crate::functions::host::Type;
+use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
+use crate::train::OPTIONS;
+
+/// The table of options that checks them, as rows.
+pub struct Options;
+
+impl TableFunction for Options {
+    const NAME: &'static str = "cofi_options";
+    const POSITIONAL: &'static [&'static str] = &[];
+
+    fn bind(_call: &Call<'_>, _arguments: Arguments) -> Result<(Self, Vec<Column>)> {
+        let names = ["name", "type", "default", "range", "meaning"];
+        Ok((Self, names.map(|name| (name, Type::Varchar)).to_vec()))
+    }
+
+    fn start(&self, _call: Execution) -> Result<Box<dyn Rows>> {
+        let rows = OPTIONS.iter().map(|row| {
+            [row.name, row.kind.sql_type(), row.default, &row.kind.to_string(), row.meaning].map(Cell::from).to_vec()
+        });
+        Ok(Cells::new(rows.collect()))
+    }
+}

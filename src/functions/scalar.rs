@@ -1,0 +1,250 @@
+//! What a scalar function is: rows in, rows out, with the models that this thread of this query has looked up.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use duckdb::ffi;
+
+use crate::error::{Error, Result};
+use crate::functions::caller::{Caller, Context};
+use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
+use crate::ids::{Id, IdKind};
+use crate::store::{Database, ModelName, StoredModel};
+
+/// A scalar function that reads models. All are volatile, so that a prepared statement never answers from a model
+/// since replaced, and a NULL argument gives NULL.
+pub trait ScalarFunction: 'static {
+    /// The SQL name.
+    const NAME: &'static str;
+
+    /// All ways to call it.
+    fn overloads() -> Vec<Overload>;
+
+    /// Fills `output` for every row of `input`.
+    fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()>;
+}
+
+/// One way to call a scalar function.
+#[derive(Clone, Debug)]
+pub struct Overload {
+    /// The types of the arguments.
+    pub parameters: Vec<Type>,
+    /// The type of the result.
+    pub returns: Type,
+}
+
+/// The arguments of a chunk of rows.
+pub struct Input {
+    chunk: Chunk,
+    parameters: Vec<Type>,
+}
+
+impl Input {
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.chunk.len()
+    }
+
+    /// The number of arguments of the overload that was called.
+    pub fn n_arguments(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Whether an argument of a row is NULL.
+    pub fn is_null(&self, argument: usize, row: usize) -> bool {
+        self.chunk.column(argument).is_null(row)
+    }
+
+    /// Whether any argument of a row is NULL.
+    pub fn any_null(&self, row: usize) -> bool {
+        (0..self.n_arguments()).any(|argument| self.is_null(argument, row))
+    }
+
+    /// An id that is not NULL.
+    pub fn id(&self, argument: usize, row: usize) -> Result<Id<'_>> {
+        let column = self.chunk.column(argument);
+        match self.parameters[argument] {
+            Type::Bigint => Ok(Id::Integer(column.get(row))),
+            _ => column.text(row).map(Id::Text),
+        }
+    }
+
+    /// The kind of an id argument.
+    pub fn id_kind(&self, argument: usize) -> IdKind {
+        match self.parameters[argument] {
+            Type::Bigint => IdKind::Integer,
+            _ => IdKind::Text,
+        }
+    }
+
+    /// A text that is not NULL.
+    pub fn text(&self, argument: usize, row: usize) -> Result<&str> {
+        self.chunk.column(argument).text(row)
+    }
+
+    /// A whole number that is not NULL.
+    pub fn bigint(&self, argument: usize, row: usize) -> i64 {
+        self.chunk.column(argument).get(row)
+    }
+
+    /// A truth value that is not NULL.
+    pub fn boolean(&self, argument: usize, row: usize) -> bool {
+        self.chunk.column(argument).get(row)
+    }
+}
+
+/// Calls `each` for every row without a NULL, with the model that the argument `model_argument` names, or the default
+/// one where the overload has no such argument; all other rows of `output` become NULL.
+pub fn for_each_row(
+    models: &mut Models,
+    input: &Input,
+    model_argument: usize,
+    output: Vector,
+    mut each: impl FnMut(usize, &StoredModel) -> Result<()>,
+) -> Result<()> {
+    let mut current: Option<(&str, Arc<StoredModel>)> = None;
+    for row in 0..input.len() {
+        if input.any_null(row) {
+            output.set_null(row);
+            continue;
+        }
+        let name = match input.n_arguments() > model_argument {
+            true => input.text(model_argument, row)?,
+            false => ModelName::DEFAULT,
+        };
+        let model = match &current {
+            Some((known, model)) if *known == name => model,
+            _ => &current.insert((name, models.get(name)?)).1,
+        };
+        each(row, model)?;
+    }
+    Ok(())
+}
+
+/// An integer argument cannot name a text id: says so, with the cast that can.
+pub fn expect_kind(what: &str, argument: IdKind, vocabulary: IdKind) -> Result<()> {
+    if argument == IdKind::Integer && vocabulary == IdKind::Text {
+        return Err(Error::new(format!("the {what}s of this model are text, the argument is an integer; cast it: {what}::VARCHAR")));
+    }
+    Ok(())
+}
+
+/// Reads `k`, the number of results asked for.
+pub fn read_k(input: &Input, argument: usize, row: usize) -> Result<usize> {
+    let k = input.bigint(argument, row);
+    usize::try_from(k)
+        .ok()
+        .filter(|k| *k >= 1)
+        .ok_or_else(|| Error::argument("k", k, "a whole number of at least 1", "it is the number of results"))
+}
+
+/// The overloads over both types of each id argument, with `rest` behind them, alone and with each of `optional`
+/// added one by one.
+pub fn overloads(n_ids: usize, rest: &[Type], optional: &[Type], returns: impl Fn(&Type) -> Type) -> Vec<Overload> {
+    let mut ids: Vec<Vec<Type>> = vec![Vec::new()];
+    for _ in 0..n_ids {
+        ids = ids.iter().flat_map(|known| [Type::Bigint, Type::Varchar].map(|id| [known.clone(), vec![id]].concat())).collect();
+    }
+    let mut all = Vec::new();
+    for ids in ids {
+        for n_optional in 0..=optional.len() {
+            let parameters = [&ids, rest, &optional[..n_optional]].concat();
+            all.push(Overload { returns: returns(&parameters[0]), parameters });
+        }
+    }
+    all
+}
+
+/// The models that one thread of one query uses, each looked up once.
+pub struct Models {
+    database: Arc<Database>,
+    caller: Caller,
+    found: HashMap<String, Arc<StoredModel>>,
+}
+
+impl Models {
+    /// The model of the last argument of a row where the overload has one there, else the default.
+    ///
+    /// # Errors
+    /// No such model; a stored model that cannot be read.
+    pub fn get(&mut self, name: &str) -> Result<Arc<StoredModel>> {
+        if let Some(model) = self.found.get(name) {
+            return Ok(Arc::clone(model));
+        }
+        let model = self.database.model(self.caller.connection_id, &self.caller.search_path, &ModelName::parse(name)?)?;
+        self.found.insert(name.to_owned(), Arc::clone(&model));
+        Ok(model)
+    }
+}
+
+/// What the host keeps for an overload.
+struct Registered {
+    database: Arc<Database>,
+    parameters: Vec<Type>,
+}
+
+/// Makes a scalar function known to the host.
+pub fn register<F: ScalarFunction>(connection: ffi::duckdb_connection, database: &Arc<Database>) -> Result<()> {
+    let name = c_string(F::NAME);
+    // SAFETY: functions and set are built, registered (which copies them) and destroyed here; the host frees the extra info.
+    let state = unsafe {
+        let mut set = ffi::duckdb_create_scalar_function_set(name.as_ptr());
+        for overload in F::overloads() {
+            let mut function = ffi::duckdb_create_scalar_function();
+            ffi::duckdb_scalar_function_set_name(function, name.as_ptr());
+            for parameter in &overload.parameters {
+                ffi::duckdb_scalar_function_add_parameter(function, parameter.to_logical().raw());
+            }
+            ffi::duckdb_scalar_function_set_return_type(function, overload.returns.to_logical().raw());
+            ffi::duckdb_scalar_function_set_volatile(function);
+            // NULLs are handled here: a default-NULL function would not be called, but its model not be looked up either.
+            ffi::duckdb_scalar_function_set_special_handling(function);
+            let registered = Registered { database: Arc::clone(database), parameters: overload.parameters };
+            let extra = Box::into_raw(Box::new(registered)).cast();
+            ffi::duckdb_scalar_function_set_extra_info(function, extra, Some(drop_box::<Registered>));
+            ffi::duckdb_scalar_function_set_init(function, Some(init));
+            ffi::duckdb_scalar_function_set_function(function, Some(call::<F>));
+            ffi::duckdb_add_scalar_function_to_set(set, function);
+            ffi::duckdb_destroy_scalar_function(&mut function);
+        }
+        let state = ffi::duckdb_register_scalar_function_set(connection, set);
+        ffi::duckdb_destroy_scalar_function_set(&mut set);
+        state
+    };
+    if state == ffi::DuckDBSuccess { Ok(()) } else { Err(Error::new(format!("the host refused the function {}", F::NAME))) }
+}
+
+/// Runs once a thread a query.
+unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
+    // SAFETY (all blocks of this function): `info` is the host's for this callback; the extra info is what `register` set.
+    let report = |message: &CStr| unsafe { ffi::duckdb_scalar_function_init_set_error(info, message.as_ptr()) };
+    contain(report, || {
+        let registered = unsafe { &*ffi::duckdb_scalar_function_init_get_extra_info(info).cast::<Registered>() };
+        let context = unsafe {
+            let mut context = std::ptr::null_mut();
+            ffi::duckdb_scalar_function_init_get_client_context(info, &mut context);
+            Context::new(context)
+        };
+        let database = Arc::clone(&registered.database);
+        let models = Box::new(Models { database, caller: context.caller(), found: HashMap::new() });
+        unsafe { ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>)) };
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn call<F: ScalarFunction>(
+    info: ffi::duckdb_function_info,
+    input: ffi::duckdb_data_chunk,
+    output: ffi::duckdb_vector,
+) {
+    // SAFETY (all blocks of this function): the arguments are the host's for this callback; extra info and state are what
+    // `register` and `init` set, and the state belongs to this thread.
+    let report = |message: &CStr| unsafe { ffi::duckdb_scalar_function_set_error(info, message.as_ptr()) };
+    contain(report, || {
+        let registered = unsafe { &*ffi::duckdb_scalar_function_get_extra_info(info).cast::<Registered>() };
+        let models = unsafe { &mut *ffi::duckdb_scalar_function_get_state(info).cast::<Models>() };
+        let input = Input { chunk: unsafe { Chunk::new(input) }, parameters: registered.parameters.clone() };
+        F::call(models, &input, unsafe { Vector::new(output) }).map_err(|error| error.context(F::NAME))
+    });
+}

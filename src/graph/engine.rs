@@ -1,0 +1,67 @@
+//! What runs a graph: the seam between how a model learns and where that is computed.
+
+use crate::error::Result;
+use crate::graph::op::{Graph, NodeId};
+
+/// One training step: a graph, its loss, and what each state becomes.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Forward pass, reverse pass and update in one graph.
+    pub graph: Graph,
+    /// A scalar: the loss of the batch, before the update.
+    pub loss: NodeId,
+    /// For each state its value after the step. Every other reader of the state is an ancestor of that value, or the
+    /// value is an element-wise operation that reads the state itself: so an engine may write in place
+    /// ([`check_in_place`](Self::check_in_place)).
+    pub updates: Vec<(NodeId, NodeId)>,
+}
+
+/// Compiles steps for one place of execution.
+pub trait Engine {
+    /// Where a program of this engine runs: `cpu`, `cuda:0`, `interpreter`.
+    fn device(&self) -> &str;
+
+    /// Makes a program that starts from the given values.
+    ///
+    /// `initial` has the values of every state by name, row by row.
+    ///
+    /// # Errors
+    /// A state without a value or with a wrong number of them; whatever the engine cannot compile.
+    fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)]) -> Result<Box<dyn Program>>;
+}
+
+/// A compiled step that owns its states.
+pub trait Program: Send {
+    /// Runs one step over a batch and returns its loss.
+    ///
+    /// `feeds` has every input of the graph once. All that have a dimension `B` agree on it. Row numbers are below
+    /// the rows of the table they are used on: who calls this has checked that.
+    ///
+    /// # Errors
+    /// A missing, unknown or wrongly sized feed; a failure of the engine. The states are then of no use any more.
+    fn step(&mut self, feeds: &[Feed<'_>]) -> Result<f32>;
+
+    /// Copies a state out, row by row.
+    ///
+    /// # Errors
+    /// An unknown name.
+    fn state(&self, name: &str) -> Result<Vec<f32>>;
+}
+
+/// The values of one input for one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed<'a> {
+    /// The input's name.
+    pub name: &'a str,
+    /// Its values, row by row.
+    pub values: FeedValues<'a>,
+}
+
+/// Values of either kind of element; a scalar is a slice of one.
+#[derive(Clone, Copy, Debug)]
+pub enum FeedValues<'a> {
+    /// For [`Element::Float`](crate::graph::Element::Float).
+    Floats(&'a [f32]),
+    /// For [`Element::Index`](crate::graph::Element::Index).
+    Indices(&'a [i32]),
+}

@@ -1,0 +1,91 @@
+//! Which ratings are held out for validation.
+
+use crate::ids::Id;
+use crate::rng::{mix, unit_interval};
+
+/// A share of the pairs of user and item, drawn by a seed.
+///
+/// Whether a rating is held out depends on its user, its item and the seed alone: not on the order of the rows, on what
+/// else the table has, or on the rating. Several ratings of one pair stay together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Split {
+    /// The share that is held out, in `[0, 1)`; 0 holds out nothing.
+    pub fraction: f64,
+    /// The seed of the training.
+    pub seed: u64,
+}
+
+impl Split {
+    /// Whether the ratings of this user for this item are held out.
+    pub fn holds_out(&self, user: Id<'_>, item: Id<'_>) -> bool {
+        self.fraction > 0.0 && pair_fraction(self.seed, user, item) < self.fraction
+    }
+}
+
+/// A number in `[0, 1)` for a seed and a pair, evenly spread over pairs: a chain of SplitMix64's output functions.
+///
+/// Stored models rely on it, as the seeds of their splits: it must never change.
+pub fn pair_fraction(seed: u64, user: Id<'_>, item: Id<'_>) -> f64 {
+    unit_interval(absorb(absorb(mix(seed), user), item))
+}
+
+fn absorb(state: u64, id: Id<'_>) -> u64 {
+    match id {
+        Id::Integer(number) => mix(state ^ number as u64),
+        Id::Text(text) => text.as_bytes().chunks(8).fold(mix(state ^ text.len() as u64), |state, chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            mix(state ^ u64::from_le_bytes(word))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_split_is_the_one_that_models_were_trained_with() {
+        // From an implementation in Python; these numbers must never change.
+        assert_eq!(pair_fraction(42, Id::Integer(196), Id::Integer(242)), 0.03326760654702421);
+        assert_eq!(pair_fraction(42, Id::Text("alice"), Id::Text("Star Wars (1977)")), 0.9271882625881008);
+        assert_eq!(pair_fraction(1, Id::Integer(-1), Id::Text("")), 0.3234723533359869);
+    }
+
+    #[test]
+    fn neighbouring_pairs_are_spread_evenly() {
+        // 300 x 300 pairs in 20 cells: chi-square with 19 degrees of freedom is below 43.8 in 99.9 % of all cases.
+        for seed in [0, 1, 42] {
+            let mut cells = [0u32; 20];
+            let pairs = (0..300).flat_map(|user| (0..300).map(move |item| (user, item)));
+            for (user, item) in pairs {
+                let fraction = pair_fraction(seed, Id::Integer(user), Id::Integer(item));
+                cells[(fraction * 20.0) as usize] += 1;
+            }
+            let chi_square: f64 = cells.iter().map(|&n| (f64::from(n) - 4_500.0).powi(2) / 4_500.0).sum();
+            assert!(chi_square < 43.8, "seed {seed}: {chi_square}");
+        }
+    }
+
+    #[test]
+    fn the_seed_both_ids_and_their_border_count() {
+        let fractions = [
+            pair_fraction(1, Id::Text("ab"), Id::Text("c")),
+            pair_fraction(2, Id::Text("ab"), Id::Text("c")),
+            pair_fraction(1, Id::Text("a"), Id::Text("bc")),
+            pair_fraction(1, Id::Text("c"), Id::Text("ab")),
+            pair_fraction(1, Id::Text("ab\0"), Id::Text("c")),
+            pair_fraction(1, Id::Integer(5), Id::Integer(7)),
+            pair_fraction(1, Id::Integer(7), Id::Integer(5)),
+        ];
+        for (position, fraction) in fractions.iter().enumerate() {
+            assert!(!fractions[..position].contains(fraction), "{position}");
+        }
+    }
+
+    #[test]
+    fn no_fraction_holds_out_nothing() {
+        let split = Split { fraction: 0.0, seed: 42 };
+        assert!((0..1_000).all(|item| !split.holds_out(Id::Integer(1), Id::Integer(item))));
+    }
+}

@@ -1,0 +1,17 @@
+//! ONNX Runtime: finding and loading the library, choosing where to compute, and running steps there.
+//!
+//! Owns the one thing that is global to the process, the loaded library. A step graph becomes an ONNX model of stock
+//! operators, and a session of it with the states bound in place is a [`Program`](crate::graph::Program).
+
+mod bundle;
+mod cache;
+mod float_mode;
+mod library;
+mod onnx;
+mod proto;
+mod provider;
+mod session;
+
+pub use library::{Library, Source};
+pub use provider::{Device, DeviceRequest, usable_devices};
+pub use session::OnnxEngine;

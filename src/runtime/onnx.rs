@@ -1,0 +1,263 @@
+//! Lowers a training step to the bytes of an ONNX model: stock operators only, one arm per operation.
+//!
+//! The model's inputs are the step's inputs and states under their own names, its outputs [`LOSS`] and for each state
+//! [`next_name`]. The batch size stays symbolic. What nothing reads is left out.
+
+use prost::Message;
+
+use crate::graph::{Dim, Element, Graph, Node, NodeId, Op, Shape, Step};
+use crate::runtime::proto::{
+    ATTRIBUTE_INT, ATTRIBUTE_STRING, ATTRIBUTE_TENSOR, AttributeProto, DimensionProto, FLOAT, GraphProto, INT32, INT64,
+    ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto,
+};
+
+/// The output that holds the loss of the batch. Names of users of the graph have no `#`.
+pub const LOSS: &str = "#loss";
+
+/// The operator set: the first whose `ScatterElements` adds and whose `ReduceSum` takes its axes as an input.
+const OPSET_VERSION: i64 = 18;
+/// The version of the format that came with that operator set; every ONNX Runtime since 1.14 reads it.
+const IR_VERSION: i64 = 8;
+/// The symbolic dimension.
+const BATCH: &str = "B";
+
+/// The output that holds the value of a state after the step.
+pub fn next_name(state: &str) -> String {
+    format!("{state}#next")
+}
+
+/// The bytes of the model of a step that passes [`Step::check_in_place`].
+pub fn lower(step: &Step) -> Vec<u8> {
+    let graph = &step.graph;
+    let mut writer = Writer { graph, values: vec![String::new(); graph.nodes().len()], proto: GraphProto::default() };
+    let live = live_nodes(step);
+    for (id, node) in graph.iter() {
+        match &node.op {
+            Op::Input { name } | Op::State { name } => writer.input(id, name, node),
+            _ if live[id.index()] => writer.node(id, node),
+            _ => {}
+        }
+    }
+    writer.output(step.loss, LOSS.to_owned());
+    for (state, next) in &step.updates {
+        writer.output(*next, next_name(&graph.label(*state)));
+    }
+    writer.proto.name = Some("step".to_owned());
+    let model = ModelProto {
+        ir_version: Some(IR_VERSION),
+        producer_name: Some("cofi".to_owned()),
+        graph: Some(writer.proto),
+        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET_VERSION) }],
+    };
+    model.encode_to_vec()
+}
+
+/// For each node whether the loss or an update depends on it.
+fn live_nodes(step: &Step) -> Vec<bool> {
+    let mut live = vec![false; step.graph.nodes().len()];
+    live[step.loss.index()] = true;
+    for (_, next) in &step.updates {
+        live[next.index()] = true;
+    }
+    for (index, node) in step.graph.nodes().iter().enumerate().rev() {
+        if live[index] {
+            for input in node.op.inputs() {
+                live[input.index()] = true;
+            }
+        }
+    }
+    live
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    /// The name of each node's value, filled in graph order.
+    values: Vec<String>,
+    proto: GraphProto,
+}
+
+impl Writer<'_> {
+    fn node(&mut self, id: NodeId, node: &Node) {
+        let value = match &node.op {
+            Op::Input { .. } | Op::State { .. } => return,
+            Op::Constant(value) => self.floats(&[], &[*value]),
+            Op::Add(a, b) => self.binary("Add", *a, *b),
+            Op::Sub(a, b) => self.binary("Sub", *a, *b),
+            Op::Mul(a, b) => self.binary("Mul", *a, *b),
+            Op::Div(a, b) => self.binary("Div", *a, *b),
+            Op::Sqrt(a) => self.unary("Sqrt", *a),
+            Op::Sigmoid(a) => self.unary("Sigmoid", *a),
+            Op::Gather { table, rows } => self.binary("Gather", *table, *rows),
+            Op::ScatterAdd { rows, values, .. } => self.scatter_add(*rows, *values, &node.shape),
+            Op::SumColumns(a) => {
+                let axes = self.integers(&[1]);
+                self.apply("ReduceSum", &[&self.value(*a), &axes], vec![integer_attribute("keepdims", 0)])
+            }
+            Op::SumAll(a) => self.apply("ReduceSum", &[&self.value(*a)], vec![integer_attribute("keepdims", 0)]),
+            Op::RepeatColumns { values, n_columns } => self.repeat_columns(*values, *n_columns),
+            Op::Broadcast { value, like } => {
+                let shape = self.shape_of(*like);
+                self.apply("Expand", &[&self.value(*value), &shape], vec![])
+            }
+            Op::Count(a) => self.count(*a),
+        };
+        self.values[id.index()] = value;
+    }
+
+    /// Zeros, then `ScatterElements`: the CPU's `ScatterND` loses additions to a repeated row when it has several
+    /// threads (seen in ONNX Runtime 1.31), so the row numbers are repeated along the columns instead.
+    fn scatter_add(&mut self, rows: NodeId, values: NodeId, shape: &Shape) -> String {
+        let sizes: Vec<i64> = shape.sizes(0).iter().map(|size| *size as i64).collect();
+        let sizes_name = self.integers(&sizes);
+        let zero = tensor("value", &[1], FLOAT, &0f32.to_le_bytes());
+        let zeros = self.apply("ConstantOfShape", &[&sizes_name], vec![tensor_attribute(zero)]);
+        let indices = match shape.dims() {
+            [_, Dim::Fixed(n_columns)] => self.repeat_columns(rows, *n_columns),
+            _ => self.value(rows),
+        };
+        let attributes = vec![integer_attribute("axis", 0), string_attribute("reduction", "add")];
+        self.apply("ScatterElements", &[&zeros, &indices, &self.value(values)], attributes)
+    }
+
+    /// `[B]` to `[B, n_columns]`.
+    fn repeat_columns(&mut self, values: NodeId, n_columns: usize) -> String {
+        let axes = self.integers(&[1]);
+        let column = self.apply("Unsqueeze", &[&self.value(values), &axes], vec![]);
+        let shape = self.integers(&[1, n_columns as i64]);
+        self.apply("Expand", &[&column, &shape], vec![])
+    }
+
+    fn count(&mut self, a: NodeId) -> String {
+        let shape = self.graph.shape(a).clone();
+        if shape.dims().contains(&Dim::Batch) {
+            let size = self.unary("Size", a);
+            self.apply("Cast", &[&size], vec![integer_attribute("to", FLOAT.into())])
+        } else {
+            let count: usize = shape.sizes(0).iter().product();
+            self.floats(&[], &[count as f32])
+        }
+    }
+
+    /// The name of a value that holds the sizes of a node.
+    fn shape_of(&mut self, a: NodeId) -> String {
+        let shape = self.graph.shape(a).clone();
+        if shape.dims().contains(&Dim::Batch) {
+            self.unary("Shape", a)
+        } else {
+            let sizes: Vec<i64> = shape.sizes(0).iter().map(|size| *size as i64).collect();
+            self.integers(&sizes)
+        }
+    }
+
+    fn unary(&mut self, operator: &str, a: NodeId) -> String {
+        self.apply(operator, &[&self.value(a)], vec![])
+    }
+
+    fn binary(&mut self, operator: &str, a: NodeId, b: NodeId) -> String {
+        self.apply(operator, &[&self.value(a), &self.value(b)], vec![])
+    }
+
+    fn value(&self, id: NodeId) -> String {
+        self.values[id.index()].clone()
+    }
+
+    fn input(&mut self, id: NodeId, name: &str, node: &Node) {
+        self.proto.input.push(value_info(name, node));
+        self.values[id.index()] = name.to_owned();
+    }
+
+    /// Gives a node's value to the caller. The operation that computes it writes there itself, where one does: a copy of
+    /// every state would cost as much as an operation on it.
+    fn output(&mut self, id: NodeId, name: String) {
+        let value = self.value(id);
+        self.proto.output.push(value_info(&name, self.graph.node(id)));
+        let computed = self.proto.node.iter().any(|node| node.output.contains(&value));
+        let given = self.proto.output.iter().any(|output| output.name.as_ref() == Some(&value));
+        if computed && !given {
+            self.rename(&value, &name);
+            self.values[id.index()] = name;
+        } else {
+            self.proto.node.push(node_proto("Identity", &[&value], &name, vec![]));
+        }
+    }
+
+    fn rename(&mut self, before: &str, after: &str) {
+        let names = self.proto.node.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+        for name in names.filter(|name| *name == before) {
+            after.clone_into(name);
+        }
+    }
+
+    fn apply(&mut self, operator: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+        let output = format!("#{}", self.proto.node.len());
+        self.proto.node.push(node_proto(operator, inputs, &output, attributes));
+        output
+    }
+
+    fn floats(&mut self, sizes: &[i64], values: &[f32]) -> String {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer(sizes, FLOAT, &bytes)
+    }
+
+    fn integers(&mut self, values: &[i64]) -> String {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer(&[values.len() as i64], INT64, &bytes)
+    }
+
+    fn initializer(&mut self, sizes: &[i64], data_type: i32, bytes: &[u8]) -> String {
+        let name = format!("#constant{}", self.proto.initializer.len());
+        self.proto.initializer.push(tensor(&name, sizes, data_type, bytes));
+        name
+    }
+}
+
+fn value_info(name: &str, node: &Node) -> ValueInfoProto {
+    let dim = node.shape.dims().iter().map(|dim| match dim {
+        Dim::Fixed(size) => DimensionProto { dim_value: Some(*size as i64), dim_param: None },
+        Dim::Batch => DimensionProto { dim_value: None, dim_param: Some(BATCH.to_owned()) },
+    });
+    let elem_type = match node.element {
+        Element::Float => FLOAT,
+        Element::Index => INT32,
+    };
+    let shape = TensorShapeProto { dim: dim.collect() };
+    let tensor_type = TensorTypeProto { elem_type: Some(elem_type), shape: Some(shape) };
+    ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+fn node_proto(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
+        output: vec![output.to_owned()],
+        name: Some(format!("{operator}{output}")),
+        op_type: Some(operator.to_owned()),
+        attribute,
+    }
+}
+
+fn tensor(name: &str, sizes: &[i64], data_type: i32, bytes: &[u8]) -> TensorProto {
+    TensorProto {
+        dims: sizes.to_vec(),
+        data_type: Some(data_type),
+        name: Some(name.to_owned()),
+        raw_data: Some(bytes.to_vec()),
+    }
+}
+
+fn integer_attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { i: Some(value), ..attribute(name, ATTRIBUTE_INT) }
+}
+
+fn string_attribute(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { s: Some(value.as_bytes().to_vec()), ..attribute(name, ATTRIBUTE_STRING) }
+}
+
+fn tensor_attribute(value: TensorProto) -> AttributeProto {
+    let name = value.name.clone().unwrap_or_default();
+    AttributeProto { t: Some(value), ..attribute(&name, ATTRIBUTE_TENSOR) }
+}
+
+fn attribute(name: &str, kind: i32) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), i: None, s: None, t: None, r#type: Some(kind) }
+}

@@ -1,0 +1,174 @@
+//! The few messages of the ONNX format that a training step needs.
+//!
+//! Field numbers are those of `onnx.proto` (ONNX 1.13, IR version 8); fields that nobody writes are left out, which
+//! protobuf allows. A union of which one member is ever used is written as that member.
+
+use prost::Message;
+
+/// `TensorProto.DataType.FLOAT`.
+pub const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT32`.
+pub const INT32: i32 = 6;
+/// `TensorProto.DataType.INT64`.
+pub const INT64: i32 = 7;
+
+/// `AttributeProto.AttributeType.INT`.
+pub const ATTRIBUTE_INT: i32 = 2;
+/// `AttributeProto.AttributeType.STRING`.
+pub const ATTRIBUTE_STRING: i32 = 3;
+/// `AttributeProto.AttributeType.TENSOR`.
+pub const ATTRIBUTE_TENSOR: i32 = 4;
+
+/// A graph with the versions that give it a meaning.
+#[derive(Clone, PartialEq, Message)]
+pub struct ModelProto {
+    /// The version of the format.
+    #[prost(int64, optional, tag = "1")]
+    pub ir_version: Option<i64>,
+    /// Who wrote it.
+    #[prost(string, optional, tag = "2")]
+    pub producer_name: Option<String>,
+    /// The graph.
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<GraphProto>,
+    /// The operator sets in use.
+    #[prost(message, repeated, tag = "8")]
+    pub opset_import: Vec<OperatorSetIdProto>,
+}
+
+/// A version of an operator set.
+#[derive(Clone, PartialEq, Message)]
+pub struct OperatorSetIdProto {
+    /// Empty for the stock operators.
+    #[prost(string, optional, tag = "1")]
+    pub domain: Option<String>,
+    /// Its version.
+    #[prost(int64, optional, tag = "2")]
+    pub version: Option<i64>,
+}
+
+/// Nodes in an order in which each reads only earlier values.
+#[derive(Clone, PartialEq, Message)]
+pub struct GraphProto {
+    /// The operations.
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeProto>,
+    /// Must not be empty.
+    #[prost(string, optional, tag = "2")]
+    pub name: Option<String>,
+    /// Constants.
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<TensorProto>,
+    /// What a run is given.
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfoProto>,
+    /// What a run answers.
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfoProto>,
+}
+
+/// One operation.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeProto {
+    /// Names of values.
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    /// Names of values.
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    /// For messages and profiles.
+    #[prost(string, optional, tag = "3")]
+    pub name: Option<String>,
+    /// The operator.
+    #[prost(string, optional, tag = "4")]
+    pub op_type: Option<String>,
+    /// Its constants.
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeProto>,
+}
+
+/// A named constant of an operation.
+#[derive(Clone, PartialEq, Message)]
+pub struct AttributeProto {
+    /// Its name.
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    /// For [`ATTRIBUTE_INT`].
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
+    /// For [`ATTRIBUTE_STRING`].
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
+    /// For [`ATTRIBUTE_TENSOR`].
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorProto>,
+    /// Which of the above.
+    #[prost(int32, optional, tag = "20")]
+    pub r#type: Option<i32>,
+}
+
+/// A constant tensor.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorProto {
+    /// Sizes, outermost first; empty for a scalar.
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    pub dims: Vec<i64>,
+    /// [`FLOAT`], [`INT32`] or [`INT64`].
+    #[prost(int32, optional, tag = "2")]
+    pub data_type: Option<i32>,
+    /// Its name as an initializer.
+    #[prost(string, optional, tag = "8")]
+    pub name: Option<String>,
+    /// Little-endian, row by row.
+    #[prost(bytes = "vec", optional, tag = "9")]
+    pub raw_data: Option<Vec<u8>>,
+}
+
+/// A name with its type.
+#[derive(Clone, PartialEq, Message)]
+pub struct ValueInfoProto {
+    /// Unique in the graph.
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    /// Its type.
+    #[prost(message, optional, tag = "2")]
+    pub r#type: Option<TypeProto>,
+}
+
+/// A type: always a tensor here.
+#[derive(Clone, PartialEq, Message)]
+pub struct TypeProto {
+    /// The tensor.
+    #[prost(message, optional, tag = "1")]
+    pub tensor_type: Option<TensorTypeProto>,
+}
+
+/// The type of a tensor.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorTypeProto {
+    /// [`FLOAT`], [`INT32`] or [`INT64`].
+    #[prost(int32, optional, tag = "1")]
+    pub elem_type: Option<i32>,
+    /// Its shape.
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<TensorShapeProto>,
+}
+
+/// A shape; empty for a scalar.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorShapeProto {
+    /// Outermost first.
+    #[prost(message, repeated, tag = "1")]
+    pub dim: Vec<DimensionProto>,
+}
+
+/// One dimension: either field.
+#[derive(Clone, PartialEq, Message)]
+pub struct DimensionProto {
+    /// A size known beforehand.
+    #[prost(int64, optional, tag = "1")]
+    pub dim_value: Option<i64>,
+    /// The name of a size known at run time.
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
+}

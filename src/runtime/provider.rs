@@ -1,0 +1,142 @@
+//! Where a training runs: what was asked for, what can be used, and why the rest cannot.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ort::ep::{self, ExecutionProvider};
+
+use crate::error::{Error, Result};
+use crate::graph::{Dim, Engine, Graph, Shape, Step};
+use crate::runtime::library::Library;
+use crate::runtime::session::OnnxEngine;
+
+/// A place that computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// A CUDA GPU.
+    Cuda {
+        /// Its number, from 0.
+        index: u32,
+    },
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda { index } => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// What the option `device` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceRequest {
+    /// The first GPU that can be used, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA GPU; the first one where no number is given.
+    Cuda(Option<u32>),
+}
+
+impl FromStr for DeviceRequest {
+    type Err = Error;
+
+    /// Reads `auto`, `cpu`, `cuda` or `cuda:1`.
+    fn from_str(text: &str) -> Result<Self> {
+        let lower = text.trim().to_ascii_lowercase();
+        let request = match lower.as_str() {
+            "auto" => Some(DeviceRequest::Auto),
+            "cpu" => Some(DeviceRequest::Cpu),
+            "cuda" => Some(DeviceRequest::Cuda(None)),
+            other => other.strip_prefix("cuda:").and_then(gpu_number).map(|index| DeviceRequest::Cuda(Some(index))),
+        };
+        request.ok_or_else(|| {
+            Error::argument(
+                "device",
+                format_args!("'{text}'"),
+                "'auto', 'cpu', 'cuda' or a numbered GPU ('cuda:1')",
+                "",
+            )
+        })
+    }
+}
+
+impl DeviceRequest {
+    /// The device that this request gets.
+    ///
+    /// # Errors
+    /// A device asked for by name that cannot be used, with the reason and the way out; only `auto` falls back.
+    pub fn resolve(self, library: &'static Library) -> Result<Device> {
+        let device = match self {
+            DeviceRequest::Cpu => return Ok(Device::Cpu),
+            DeviceRequest::Auto => Device::Cuda { index: 0 },
+            DeviceRequest::Cuda(index) => Device::Cuda { index: index.unwrap_or(0) },
+        };
+        match (try_device(library, device), self) {
+            (Ok(()), _) => Ok(device),
+            (Err(_), DeviceRequest::Auto) => Ok(Device::Cpu),
+            (Err(reason), _) => Err(reason.context(format_args!("device = '{device}'"))),
+        }
+    }
+}
+
+/// For each kind of device whether it can be used, or why not: one step of a tiny training runs on it.
+pub fn usable_devices(library: &'static Library) -> Vec<(String, Result<()>)> {
+    [Device::Cpu, Device::Cuda { index: 0 }]
+        .into_iter()
+        .map(|device| (device.to_string(), try_device(library, device)))
+        .collect()
+}
+
+/// ONNX Runtime numbers devices with a C `int`.
+fn gpu_number(digits: &str) -> Option<u32> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|number| plain && *number <= i32::MAX as u32)
+}
+
+fn try_device(library: &'static Library, device: Device) -> Result<()> {
+    if let Device::Cuda { .. } = device
+        && !ep::CUDA::is_available().unwrap_or(false)
+    {
+        return Err(Error::new(format!(
+            "the library {} has no CUDA provider; install one that has (the PyPI package onnxruntime-gpu) and name its \
+             file with SET cofi_onnxruntime = '/path/libonnxruntime.so' or in the environment variable ORT_DYLIB_PATH \
+             before the first training, or use device := 'cpu'",
+            library.path().display()
+        )));
+    }
+    let values = one_step(library, device).map_err(|reason| match device {
+        Device::Cpu => reason,
+        Device::Cuda { .. } => Error::new(format!(
+            "{reason}; it needs an NVIDIA driver, and CUDA and cuDNN where the system's loader finds them; without them \
+             use device := 'cpu'"
+        )),
+    })?;
+    match values.as_slice() {
+        [value] if (value - 2.0).abs() < 1e-6 => Ok(()),
+        other => Err(Error::new(format!("{device} computed 1 + 1 = {other:?}"))),
+    }
+}
+
+/// What a state of 1 becomes.
+fn one_step(library: &'static Library, device: Device) -> Result<Vec<f32>> {
+    let step = smallest_step()?;
+    let mut program = OnnxEngine::new(library, device, 1)?.compile(&step, &[("x".to_owned(), vec![1.0])])?;
+    program.step(&[])?;
+    program.state("x")
+}
+
+/// `x` becomes `x + 1`.
+fn smallest_step() -> Result<Step> {
+    let mut graph = Graph::new();
+    let state = graph.state("x", Shape::vector(Dim::Fixed(1)))?;
+    let one = graph.constant(1.0);
+    let next = graph.add(state, one)?;
+    let loss = graph.sum_all(next)?;
+    Ok(Step { graph, loss, updates: vec![(state, next)] })
+}

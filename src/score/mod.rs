@@ -1,0 +1,243 @@
+//! A trained model as arrays: ratings, neighbours and recommendations without a session or a library.
+//!
+//! One formula everywhere: `r = range(mu + b_u + b_i + p_u . q_i)`, where `range(x) = lo + (hi - lo) sigmoid(x)`, or `x`
+//! where the model has no range. All results are in rating units, and the same on every machine but for the last bit
+//! of the exponential function.
+
+mod baseline;
+mod dot;
+mod predict;
+mod similar;
+mod top_k;
+
+use std::slice;
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
+use crate::ids::{ItemIdx, UserIdx};
+
+pub use baseline::Baseline;
+pub use top_k::Scored;
+
+/// What embeddings are made of, as a training ends with it or as it was stored.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// `K`, at least 1.
+    pub n_factors: usize,
+    /// `p`, row by row: `[U, K]`.
+    pub user_factors: Vec<f32>,
+    /// `q`, row by row: `[I, K]`.
+    pub item_factors: Vec<f32>,
+    /// `b_u` and `b_i`: `[U]` and `[I]`; `None` in a model without biases.
+    pub biases: Option<(Vec<f32>, Vec<f32>)>,
+    /// The constant, before the range.
+    pub mu: f32,
+    /// `lo` and `hi` in rating units; `None` in a model without a range.
+    pub range: Option<(f32, f32)>,
+    /// What answers where the user or the item is unknown.
+    pub baseline: Baseline,
+}
+
+/// A trained factor model that has been checked: everything that it computes is a finite number.
+#[derive(Clone, Debug)]
+pub struct Embeddings {
+    parts: Parts,
+    n_users: usize,
+    n_items: usize,
+    user_norms: OnceLock<Vec<f64>>,
+    item_norms: OnceLock<Vec<f64>>,
+}
+
+impl Embeddings {
+    /// Checks the parts, as somebody may have edited the tables that they were stored in.
+    ///
+    /// # Errors
+    /// Lengths that do not fit together; a number that is not finite, or so large that a rating would not be; a range
+    /// whose ends are not in order; a baseline of own biases in a model that has none.
+    pub fn new(parts: Parts) -> Result<Self> {
+        let n_users = rows("user factors", &parts.user_factors, parts.n_factors)?;
+        let n_items = rows("item factors", &parts.item_factors, parts.n_factors)?;
+        if let Some((lo, hi)) = parts.range.filter(|(lo, hi)| !(lo < hi && (hi - lo).is_finite())) {
+            return Err(Error::argument(
+                "y_range",
+                format!("[{lo}, {hi}]"),
+                "two finite numbers in ascending order",
+                "",
+            ));
+        }
+        let mut columns = vec![("mu", slice::from_ref(&parts.mu), 1)];
+        if let Some((users, items)) = &parts.biases {
+            columns.extend([("user biases", users.as_slice(), n_users), ("item biases", items.as_slice(), n_items)]);
+        }
+        match &parts.baseline {
+            Baseline::DampedMeans { mean, users, items } => {
+                columns.push(("mean", slice::from_ref(mean), 1));
+                columns.extend([("user means", users.as_slice(), n_users), ("item means", items.as_slice(), n_items)]);
+            }
+            Baseline::OwnBiases if parts.biases.is_none() => {
+                return Err(Error::new("embeddings: a model without biases has no baseline of its own biases"));
+            }
+            Baseline::OwnBiases => {}
+        }
+        let user_factor = largest_magnitude("user factors", &parts.user_factors)?;
+        let item_factor = largest_magnitude("item factors", &parts.item_factors)?;
+        // Of any two rows, as users are compared with users and items with items too.
+        let mut bound = parts.n_factors as f64 * user_factor.max(item_factor).powi(2);
+        for (name, values, expected) in columns {
+            check_length(name, values, expected)?;
+            bound += largest_magnitude(name, values)?;
+        }
+        if bound <= f64::from(f32::MAX) {
+            return Ok(Self { parts, n_users, n_items, user_norms: OnceLock::new(), item_norms: OnceLock::new() });
+        }
+        Err(Error::new("embeddings: ratings would leave the range of 32-bit floats; train the model again"))
+    }
+
+    /// `U`.
+    pub fn n_users(&self) -> usize {
+        self.n_users
+    }
+
+    /// `I`.
+    pub fn n_items(&self) -> usize {
+        self.n_items
+    }
+
+    /// `K`.
+    pub fn n_factors(&self) -> usize {
+        self.parts.n_factors
+    }
+
+    /// `p_u`: `[K]`.
+    pub fn user_factors(&self, user: UserIdx) -> &[f32] {
+        row(&self.parts.user_factors, self.parts.n_factors, user.index())
+    }
+
+    /// `q_i`: `[K]`.
+    pub fn item_factors(&self, item: ItemIdx) -> &[f32] {
+        row(&self.parts.item_factors, self.parts.n_factors, item.index())
+    }
+
+    /// `b_u`, or `None` in a model without biases.
+    pub fn user_bias(&self, user: UserIdx) -> Option<f32> {
+        self.parts.biases.as_ref().map(|(users, _)| users[user.index()])
+    }
+
+    /// `b_i`, or `None` in a model without biases.
+    pub fn item_bias(&self, item: ItemIdx) -> Option<f32> {
+        self.parts.biases.as_ref().map(|(_, items)| items[item.index()])
+    }
+
+    /// All that the embeddings were made of.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// Row `index` of a table with `width` columns.
+fn row(table: &[f32], width: usize, index: usize) -> &[f32] {
+    &table[index * width..][..width]
+}
+
+fn rows(name: &str, table: &[f32], n_factors: usize) -> Result<usize> {
+    match table.len().checked_rem(n_factors) {
+        Some(0) => Ok(table.len() / n_factors),
+        _ => Err(Error::new(format!("{name}: {} numbers are no rows of {n_factors} factors", table.len()))),
+    }
+}
+
+fn check_length(name: &str, values: &[f32], expected: usize) -> Result<()> {
+    if values.len() == expected {
+        return Ok(());
+    }
+    Err(Error::new(format!("{name}: {} numbers: expected {expected}", values.len())))
+}
+
+/// The largest absolute value; 0 where there are none.
+fn largest_magnitude(name: &str, values: &[f32]) -> Result<f64> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(place) => {
+            let (name, way_out) = (format!("{name}[{place}]"), "train the model again");
+            Err(Error::argument(&name, values[place], "a finite number", way_out))
+        }
+        None => Ok(values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs())).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two users, three items, two factors.
+    pub(super) fn parts() -> Parts {
+        Parts {
+            n_factors: 2,
+            user_factors: vec![0.5, -1.0, 2.0, 0.25],
+            item_factors: vec![1.0, 0.5, -0.75, 1.0, 0.0, 0.0],
+            biases: Some((vec![0.25, -0.5], vec![0.125, -0.375, 1.0])),
+            mu: 0.5,
+            range: Some((0.5, 5.5)),
+            baseline: Baseline::OwnBiases,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut Parts)) -> String {
+        let mut parts = parts();
+        change(&mut parts);
+        Embeddings::new(parts).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn parts_can_be_read_back_by_index() {
+        let model = Embeddings::new(parts()).unwrap();
+        assert_eq!((model.n_users(), model.n_items(), model.n_factors()), (2, 3, 2));
+        assert_eq!(
+            (model.user_factors(UserIdx(1)), model.item_factors(ItemIdx(1))),
+            (&[2.0, 0.25][..], &[-0.75, 1.0][..])
+        );
+        assert_eq!((model.user_bias(UserIdx(1)), model.item_bias(ItemIdx(2))), (Some(-0.5), Some(1.0)));
+        assert_eq!(model.parts().mu, 0.5);
+    }
+
+    #[test]
+    fn edited_tables_are_refused_with_the_place() {
+        let again = "expected a finite number; train the model again";
+        assert_eq!(refused(|parts| parts.n_factors = 0), "user factors: 4 numbers are no rows of 0 factors");
+        assert_eq!(refused(|parts| parts.n_factors = 4), "item factors: 6 numbers are no rows of 4 factors");
+        assert_eq!(refused(|parts| parts.item_factors[3] = f32::NAN), format!("item factors[3] = NaN: {again}"));
+        assert_eq!(refused(|parts| parts.user_factors[0] = f32::INFINITY), format!("user factors[0] = inf: {again}"));
+        assert_eq!(refused(|parts| parts.mu = f32::NAN), format!("mu[0] = NaN: {again}"));
+        assert_eq!(
+            refused(|parts| parts.biases = Some((vec![0.0; 3], vec![0.0; 3]))),
+            "user biases: 3 numbers: expected 2"
+        );
+        assert_eq!(
+            refused(|parts| parts.biases = Some((vec![0.0; 2], vec![0.0, f32::NAN, 0.0]))),
+            format!("item biases[1] = NaN: {again}")
+        );
+        assert_eq!(
+            refused(|parts| parts.biases = None),
+            "embeddings: a model without biases has no baseline of its own biases"
+        );
+        let means = |mean, items| Baseline::DampedMeans { mean, users: vec![0.0; 2], items: vec![0.0; items] };
+        assert_eq!(refused(|parts| parts.baseline = means(3.0, 2)), "item means: 2 numbers: expected 3");
+        assert_eq!(refused(|parts| parts.baseline = means(f32::NAN, 3)), format!("mean[0] = NaN: {again}"));
+    }
+
+    #[test]
+    fn ranges_are_two_numbers_in_order() {
+        let infinite = (f32::MIN, f32::MAX);
+        for range in [(5.0, 1.0), (1.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY), infinite] {
+            let message = refused(|parts| parts.range = Some(range));
+            assert!(message.ends_with("expected two finite numbers in ascending order"), "{message}");
+        }
+    }
+
+    #[test]
+    fn ratings_that_would_be_infinite_are_refused() {
+        let expected = "embeddings: ratings would leave the range of 32-bit floats; train the model again";
+        assert_eq!(refused(|parts| parts.user_factors[0] = 1e30), expected);
+        assert_eq!(refused(|parts| parts.item_factors[0] = -1e30), expected);
+        assert_eq!(refused(|parts| (parts.mu, parts.biases) = (3e38, Some((vec![3e38; 2], vec![0.0; 3])))), expected);
+    }
+}

@@ -1,0 +1,25 @@
+//! How models are kept: ordinary tables in the schema `cofi_store` of the database that is current at training.
+//!
+//! The database is the only state. What is kept in the process is a copy, checked whenever a statement begins.
+
+mod cache;
+mod connections;
+mod drop;
+mod list;
+mod load;
+mod model;
+mod names;
+mod save;
+mod session;
+mod source;
+mod store;
+
+pub use connections::{Database, KEEP_CONNECTION, Kept};
+pub use drop::drop_model;
+pub use list::{list_history, list_models};
+pub use model::{Side, StoredModel};
+pub use names::{ModelName, TableName, quote_identifier};
+pub use save::{NewModel, save_model};
+pub use session::{Session, Transaction, is_missing, text};
+pub use source::{NamedColumns, Relation, Source};
+pub use store::{ModelVersion, Store};

@@ -1,0 +1,161 @@
+//! One connection of cofi's own, with the few things that cofi does on one.
+
+use arrow::array::RecordBatch;
+use duckdb::{Connection, params_from_iter, types::Value};
+
+use crate::error::{Error, Result};
+use crate::store::names::{quote_identifier, quote_literal};
+
+/// A connection to the database instance that loaded the extension.
+///
+/// It sees what is committed, not the caller's own transaction, and no temporary tables.
+pub struct Session {
+    connection: Connection,
+}
+
+impl Session {
+    /// Takes over an open connection.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The connection itself, for an appender.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Runs one or several statements whose results nobody reads.
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        self.connection.execute_batch(sql).map_err(failed)
+    }
+
+    /// Runs a statement with values bound to its `?`.
+    pub fn execute_with(&self, sql: &str, values: Vec<Value>) -> Result<()> {
+        self.connection.execute(sql, params_from_iter(values)).map(|_| ()).map_err(failed)
+    }
+
+    /// Checks that a query can be prepared, without running it.
+    pub fn prepare(&self, sql: &str) -> Result<()> {
+        self.connection.prepare(sql).map(|_| ()).map_err(failed)
+    }
+
+    /// All rows of a small result.
+    pub fn rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>> {
+        let mut statement = self.connection.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let n_columns = row.as_ref().column_count();
+            all.push((0..n_columns).map(|column| row.get(column).map_err(failed)).collect::<Result<Vec<Value>>>()?);
+        }
+        Ok(all)
+    }
+
+    /// Streams a large result: DuckDB never holds it whole.
+    pub fn stream(&self, sql: &str, mut each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+        let mut statement = self.connection.prepare(sql).map_err(failed)?;
+        for batch in statement.stream_arrow([]).map_err(failed)? {
+            each(&batch.map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction, which is rolled back unless it is committed.
+    pub fn begin(&self) -> Result<Transaction<'_>> {
+        self.execute("BEGIN TRANSACTION")?;
+        Ok(Transaction { session: self, open: true })
+    }
+
+    /// Looks names up as the caller would: `search_path` is the caller's setting, empty where it was never set.
+    pub fn use_search_path(&self, search_path: &str) -> Result<()> {
+        match search_path {
+            "" => self.execute("RESET search_path"),
+            path => self.execute(&format!("SET search_path = {}", quote_literal(path))),
+        }
+    }
+
+    /// The database in which unqualified names are looked up first.
+    pub fn current_database(&self) -> Result<String> {
+        self.current_place().map(|(database, _)| database)
+    }
+
+    /// The database and schema in which unqualified names are looked up first.
+    pub fn current_place(&self) -> Result<(String, String)> {
+        match self.rows("SELECT current_database(), current_schema()", Vec::new())?.first().map(Vec::as_slice) {
+            Some([Value::Text(database), Value::Text(schema)]) => Ok((database.clone(), schema.clone())),
+            _ => Err(Error::new("the host did not say which schema is current")),
+        }
+    }
+
+    /// Whether an attached database of this name exists and can be written; an error where it does not exist.
+    pub fn is_writable(&self, database: &str) -> Result<bool> {
+        let sql = "SELECT readonly FROM duckdb_databases() WHERE database_name = ? AND NOT internal";
+        match self.rows(sql, vec![Value::Text(database.to_owned())])?.first().and_then(|row| row.first()) {
+            Some(Value::Boolean(read_only)) => Ok(!read_only),
+            _ => {
+                let known = self.rows("SELECT database_name FROM duckdb_databases() WHERE NOT internal ORDER BY 1", Vec::new())?;
+                let names = known.iter().filter_map(|row| text(row.first()?)).map(quote_identifier).collect::<Vec<_>>();
+                Err(Error::new(format!(
+                    "there is no attached database {}; attached are: {}",
+                    quote_identifier(database),
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+/// An open transaction of a session.
+pub struct Transaction<'a> {
+    session: &'a Session,
+    open: bool,
+}
+
+impl Transaction<'_> {
+    /// Makes everything since [`Session::begin`] last.
+    pub fn commit(mut self) -> Result<()> {
+        self.session.execute("COMMIT")?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Transaction<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            // A transaction that the host has ended itself cannot be rolled back again, and need not be.
+            let _ = self.session.execute("ROLLBACK");
+        }
+    }
+}
+
+/// The text of a value that is one.
+pub fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether an error says that a schema, table or database is not there.
+pub fn is_missing(error: &Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("Catalog Error") || (text.starts_with("Binder Error: Catalog") && text.contains("does not exist"))
+}
+
+/// The host's own words, without the crate's.
+fn failed(error: duckdb::Error) -> Error {
+    match error {
+        // What follows quotes a statement of ours, which says nothing to the caller.
+        duckdb::Error::DuckDBFailure(_, Some(message)) => Error::new(message.split("\n\nLINE ").next().unwrap_or_default().trim()),
+        other => Error::new("the host could not run a statement of cofi's").with_source(other),
+    }
+}

@@ -1,0 +1,16 @@
+//! How a model is learned: options become a checked configuration, and a configuration with ratings becomes a training.
+//!
+//! Training drives an [`Engine`](crate::graph::Engine) and does not know which one: who starts it chooses.
+
+mod config;
+mod fit;
+mod options;
+mod report;
+mod scale;
+mod schedule;
+
+pub use config::TrainConfig;
+pub use fit::Training;
+pub use options::{Kind, N_FACTORS, OPTIONS, OptionRow, OptionValue, Options, RangeOption};
+pub use report::{EpochReport, ValidScores};
+pub use schedule::{Schedule, StepSettings};

@@ -1,0 +1,185 @@
+//! Ids, ratings and scores against the plainest code that does the same: maps, sets and full sorts over random data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cofi::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary};
+use cofi::ratings::{Batches, Dataset, DatasetBuilder, SeenBuilder, Split, WorkingScale};
+use cofi::rng::Rng;
+use cofi::score::{Baseline, Embeddings, Parts};
+
+/// A rating by external ids: text for users, integers beyond 32 bits for items.
+type Row = (String, i64, f64);
+
+#[test]
+fn a_dataset_is_what_maps_and_sets_say() {
+    for seed in 0..20 {
+        let rows = random_rows(seed);
+        let split = Split { fraction: 0.25, seed };
+        let dataset = build(split, &rows);
+
+        let held_out = |row: &&Row| split.holds_out(Id::Text(&row.0), Id::Integer(row.1));
+        let train: Vec<&Row> = rows.iter().filter(|row| !held_out(row)).collect();
+        let users: BTreeSet<&str> = train.iter().map(|row| row.0.as_str()).collect();
+        let items: BTreeSet<i64> = train.iter().map(|row| row.1).collect();
+        assert!(dataset.users.iter().eq(users.iter().map(|user| Id::Text(user))), "seed {seed}");
+        assert!(dataset.items.iter().eq(items.iter().map(|item| Id::Integer(*item))), "seed {seed}");
+
+        let named = |user: u32, item: u32, value: f32| (name(&dataset.users, user), name(&dataset.items, item), value);
+        let actual: Vec<_> = dataset.train.iter().map(|(user, item, value)| named(user.0, item.0, value)).collect();
+        let mut expected: Vec<_> =
+            train.iter().map(|row| (Id::Text(&row.0), Id::Integer(row.1), row.2 as f32)).collect();
+        expected.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        assert_eq!(actual, expected, "seed {seed}");
+
+        let known = |row: &&Row| users.contains(row.0.as_str()) && items.contains(&row.1);
+        let n_known = rows.iter().filter(held_out).filter(known).count();
+        assert_eq!(dataset.valid.len(), rows.iter().filter(held_out).count());
+        assert_eq!(dataset.valid.iter().filter(|row| row.user.is_some() && row.item.is_some()).count(), n_known);
+        for row in &dataset.valid {
+            let user = row.user.map(|user| name(&dataset.users, user.0));
+            let item = row.item.map(|item| name(&dataset.items, item.0));
+            let fits = |other: &&Row| {
+                let (other_user, other_item) = (Id::Text(&other.0), Id::Integer(other.1));
+                user.map_or(!users.contains(other.0.as_str()), |user| user == other_user)
+                    && item.map_or(!items.contains(&other.1), |item| item == other_item)
+                    && other.2 as f32 == row.value
+            };
+            assert!(rows.iter().filter(held_out).any(|other| fits(&other)), "seed {seed}: {row:?}");
+        }
+
+        let pairs: BTreeSet<(Id<'_>, Id<'_>)> =
+            rows.iter().filter(known).map(|row| (Id::Text(&row.0), Id::Integer(row.1))).collect();
+        let seen = dataset.seen.pairs().map(|(user, item)| (name(&dataset.users, user), name(&dataset.items, item)));
+        assert!(seen.eq(pairs), "seed {seed}");
+
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        train.iter().for_each(|row| *counts.entry(&row.0).or_default() += 1);
+        assert!(dataset.user_counts.iter().eq(counts.values()), "seed {seed}");
+    }
+}
+
+#[test]
+fn neither_the_order_of_rows_nor_of_batches_depends_on_arrival() {
+    let mut rows = random_rows(1);
+    let split = Split { fraction: 0.2, seed: 7 };
+    let first = build(split, &rows);
+    rows.reverse();
+    rows.rotate_left(31);
+    let second = build(split, &rows);
+    assert_eq!((&first.train, &first.valid, &first.seen), (&second.train, &second.valid, &second.seen));
+    assert_eq!(first.levels, second.levels);
+    let deal = |dataset: &Dataset| {
+        let scale = WorkingScale { origin: 3.0, factor: 0.5 };
+        let mut batches = Batches::new(Arc::clone(&dataset.train), 64, scale, Rng::new(7).fork("order"));
+        let mut dealt = Vec::new();
+        for _ in 0..3 {
+            batches.start_epoch();
+            while let Some(batch) = batches.next_batch() {
+                dealt.push((batch.users.to_vec(), batch.items.to_vec(), batch.ratings.to_vec()));
+            }
+        }
+        dealt
+    };
+    assert_eq!(deal(&first), deal(&second));
+}
+
+#[test]
+fn adding_rows_moves_no_row_to_the_other_side() {
+    let rows = random_rows(3);
+    let split = Split { fraction: 0.3, seed: 5 };
+    let valid_rows = |rows: &[Row]| build(split, rows).valid.len();
+    let all = valid_rows(&rows);
+    let (front, back) = rows.split_at(rows.len() / 2);
+    assert_eq!(valid_rows(front) + valid_rows(back), all);
+}
+
+#[test]
+fn what_was_stored_is_read_back() {
+    let dataset = build(Split { fraction: 0.1, seed: 2 }, &random_rows(2));
+    for vocabulary in [&dataset.users, &dataset.items] {
+        let mut copy = Vocabulary::new(vocabulary.kind());
+        vocabulary.iter().for_each(|id| copy.push(id).unwrap());
+        assert!((0..).zip(vocabulary.iter()).all(|(index, id)| copy.get(id) == Some(index)));
+    }
+    let mut copy = SeenBuilder::new(dataset.users.len(), dataset.items.len());
+    dataset.seen.pairs().for_each(|(user, item)| copy.push(user, item).unwrap());
+    assert_eq!(copy.finish(), dataset.seen);
+}
+
+#[test]
+fn recommendations_are_the_head_of_a_full_sort() {
+    let mut rng = Rng::new(9);
+    for n_factors in [1, 3, 8, 50] {
+        let model = random_model(&mut rng, 7, 200, n_factors);
+        for user in (0..7).map(UserIdx) {
+            let exclude: Vec<u32> = (0..200).filter(|_| rng.below(3) == 0).collect();
+            let mut all: Vec<(u32, f32)> = (0..200)
+                .filter(|item| !exclude.contains(item))
+                .map(|item| (item, model.predict(user, ItemIdx(item))))
+                .collect();
+            all.sort_by(|a, b| b.1.total_cmp(&a.1));
+            for k in [1, 10, 200] {
+                let best: Vec<_> =
+                    model.recommend(user, k, &exclude).iter().map(|best| (best.index, best.score)).collect();
+                assert_eq!(best, all[..k.min(all.len())], "{n_factors} factors, k = {k}");
+            }
+        }
+    }
+}
+
+#[test]
+fn neighbours_are_those_of_the_cosine_in_double_precision() {
+    let mut rng = Rng::new(10);
+    let model = random_model(&mut rng, 5, 100, 50);
+    let cosine = |a: &[f32], b: &[f32]| {
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        product(a, b) / (product(a, a) * product(b, b)).sqrt()
+    };
+    for item in (0..100).map(ItemIdx) {
+        let similar = model.similar_items(item, 1_000);
+        assert_eq!(similar.len(), 99);
+        assert!(similar.is_sorted_by(|a, b| a.score >= b.score));
+        for other in similar {
+            assert_ne!(other.index, item.0);
+            let exact = cosine(model.item_factors(item), model.item_factors(ItemIdx(other.index)));
+            assert!((f64::from(other.score) - exact).abs() < 1e-6, "{item:?} and {}", other.index);
+        }
+    }
+}
+
+fn random_rows(seed: u64) -> Vec<Row> {
+    let mut rng = Rng::new(seed).fork("rows");
+    (0..400)
+        .map(|_| {
+            let user = ["", "'", "Zoë ", "🎬", "user"][rng.below(5) as usize].to_owned() + &rng.below(12).to_string();
+            (user, i64::from(rng.below(40)) * 1_000_000_007 - 9_000_000_000, f64::from(rng.below(9)) / 2.0 + 0.5)
+        })
+        .collect()
+}
+
+fn build(split: Split, rows: &[Row]) -> Dataset {
+    let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split);
+    for (user, item, rating) in rows {
+        builder.push_row(Some(Id::Text(user)), Some(Id::Integer(*item)), Some(*rating)).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+fn name(vocabulary: &Vocabulary, index: u32) -> Id<'_> {
+    vocabulary.id(index).unwrap()
+}
+
+fn random_model(rng: &mut Rng, n_users: usize, n_items: usize, n_factors: usize) -> Embeddings {
+    let mut draw = |n: usize| (0..n).map(|_| rng.truncated_normal(0.5) as f32).collect::<Vec<_>>();
+    Embeddings::new(Parts {
+        n_factors,
+        user_factors: draw(n_users * n_factors),
+        item_factors: draw(n_items * n_factors),
+        biases: Some((draw(n_users), draw(n_items))),
+        mu: 0.25,
+        range: None,
+        baseline: Baseline::OwnBiases,
+    })
+    .unwrap()
+}

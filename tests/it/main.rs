@@ -1,0 +1,9 @@
+//! Tests of the core and of the engines, in one binary.
+
+mod behaviour;
+mod core;
+mod golden;
+mod gradients;
+mod onnx;
+mod reference;
+mod support;

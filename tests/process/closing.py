@@ -1,0 +1,113 @@
+"""Closing a database closes it: the file is free, the log is written back, nothing is left behind."""
+
+import shutil
+import unittest
+
+import duckdb
+from support import SMALL, InFolder, connect, finish, one, run, start, wait_until
+
+# What a session did before it closed.
+SESSIONS = {
+    "only loads": "",
+    "trains": "c.execute(SMALL); c.execute(\"CALL cofi_train('ratings', 4)\")",
+    "trains and predicts": "c.execute(SMALL); c.execute(\"CALL cofi_train('ratings', 4)\"); c.execute('SELECT cofi_predict(1, 101)').fetchall()",
+    "fails to train": "c.execute(SMALL)\ntry: c.execute(\"CALL cofi_train('ratings', 0)\")\nexcept duckdb.Error: pass",
+    "leaves a result unread": "c.execute(LARGE); r = c.execute(\"SELECT * FROM cofi_train('ratings', 4, epochs := 20, batch_size := 512)\")",
+}
+
+
+class Closing(InFolder):
+    def test_another_process_gets_the_file_and_the_log_is_gone(self):
+        for name, session in SESSIONS.items():
+            with self.subTest(name):
+                file = self.folder / f"{name}.duckdb"
+                child = start(f"import sys\nc = connect(sys.argv[1])\n{session}\nc.close()\nprint('closed', flush=True)\nsys.stdin.read()", file)
+                self.assertEqual(child.stdout.readline(), "closed\n")
+                free = wait_until(lambda file=file: opens(file), 1)
+                finish(child)
+                self.assertTrue(free, "the file is still locked a second after closing")
+                self.assertFalse(file.with_name(f"{file.name}.wal").exists())
+
+    def test_the_same_process_opens_it_again_read_only(self):
+        first = connect(self.file)
+        first.execute(SMALL)
+        first.execute("CALL cofi_train('ratings', 4)")
+        first.close()
+        self.assertTrue(wait_until(lambda: opens(self.file, read_only=True), 1))
+        again = connect(self.file, read_only=True)
+        self.assertEqual(one(again, "SELECT len(cofi_user_factors(1))"), 4)
+        again.close()
+        self.assertTrue(wait_until(lambda: opens(self.file), 1))
+
+    def test_one_of_two_connections_closes(self):
+        first = connect(self.file)
+        second = first.cursor()
+        first.execute(SMALL)
+        first.close()
+        self.assertFalse(wait_until(lambda: run_opens(self.file), 1))
+        second.execute("CALL cofi_train('ratings', 4)")
+        self.assertEqual(one(second, "SELECT len(cofi_user_factors(1))"), 4)
+
+    def test_a_copy_of_the_file_is_read_only_and_answers(self):
+        first = connect(self.file)
+        first.execute(SMALL)
+        first.execute("CALL cofi_train('ratings', 4)")
+        expected = first.execute("SELECT user_id, item_id, cofi_predict(user_id, item_id) FROM ratings ORDER BY ALL").fetchall()
+        first.close()
+        self.assertTrue(wait_until(lambda: opens(self.file), 1))
+        copy = self.folder / "cofi.duckdb"
+        shutil.copy(self.file, copy)
+        copy.chmod(0o444)
+        reader = connect(copy, read_only=True)
+        found = reader.execute("SELECT user_id, item_id, cofi_predict(user_id, item_id) FROM ratings ORDER BY ALL").fetchall()
+        self.assertEqual(found, expected)
+        recommended = "SELECT u AS user_id, unnest(cofi_recommend(u, 20)).item AS item_id FROM range(1, 21) t(u)"
+        self.assertGreater(one(reader, f"SELECT count(*) FROM ({recommended})"), 0)
+        self.assertEqual(one(reader, f"SELECT count(*) FROM ({recommended}) JOIN ratings USING (user_id, item_id)"), 0)
+        with self.assertRaisesRegex(duckdb.Error, "(?i)read.only"):
+            reader.execute("CALL cofi_train('ratings', 4)").fetchall()
+
+    def test_many_databases_leave_nothing_behind(self):
+        output = run(
+            """
+import resource
+def usage():
+    return len(os.listdir('/proc/self/task')), len(os.listdir('/proc/self/fd')), int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20
+def session(number):
+    c = connect()
+    c.execute('SET threads = 1')
+    if number % 10 == 0:
+        c.execute(SMALL)
+        c.execute("CALL cofi_train('ratings', 4)")
+        c.execute('SELECT cofi_predict(1, 101)').fetchall()
+    c.close()
+for number in range(40): session(number)
+time.sleep(1.5)
+before = usage()
+for number in range(200): session(number)
+wait_until(lambda: usage()[:2] <= before[:2], 3)
+print(*before, *usage())
+"""
+        )
+        threads, files, megabytes, threads_after, files_after, megabytes_after = (int(word) for word in output.split())
+        self.assertLessEqual(threads_after, threads)
+        self.assertLessEqual(files_after, files)
+        self.assertLess(megabytes_after - megabytes, 60, "megabytes of memory for 200 databases")
+
+
+def opens(file, **arguments):
+    """Whether a file that another process may hold can be opened here."""
+    try:
+        duckdb.connect(str(file), config={"allow_unsigned_extensions": "true"}, **arguments).close()
+        return True
+    except (duckdb.IOException, duckdb.ConnectionException):
+        return False
+
+
+def run_opens(file):
+    """Whether another process can open a file that this one may hold."""
+    return run("import sys\ntry: duckdb.connect(sys.argv[1]); print('open')\nexcept duckdb.IOException: print('locked')", file) == "open\n"
+
+
+if __name__ == "__main__":
+    unittest.main()
