@@ -55,7 +55,11 @@ unsafe fn load(info: ffi::duckdb_extension_info, access: *const ffi::duckdb_exte
     // SAFETY: not null, and valid while the extension is being loaded.
     let handle = unsafe { *database };
     let registering = Registering::open(handle)?;
-    registering.option("cofi_onnxruntime", "the ONNX Runtime library to train with", ffi::DUCKDB_TYPE_DUCKDB_TYPE_VARCHAR)?;
+    registering.option(
+        "cofi_onnxruntime",
+        "the ONNX Runtime library to train with",
+        ffi::DUCKDB_TYPE_DUCKDB_TYPE_VARCHAR,
+    )?;
     let keep = "keep cofi's connections when the database has no other (global)";
     registering.option(KEEP_CONNECTION, keep, ffi::DUCKDB_TYPE_DUCKDB_TYPE_BOOLEAN)?;
     // SAFETY: the handle is valid while the extension is being loaded.
@@ -104,7 +108,11 @@ impl Registering {
             ffi::duckdb_destroy_config_option(&mut option);
             state
         };
-        if state == ffi::DuckDBSuccess { Ok(()) } else { Err(Error::new(format!("the host refused the setting {name}"))) }
+        if state == ffi::DuckDBSuccess {
+            Ok(())
+        } else {
+            Err(Error::new(format!("the host refused the setting {name}")))
+        }
     }
 }
 

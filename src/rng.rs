@@ -61,7 +61,7 @@ impl Rng {
     }
 
     /// A draw from the normal distribution of mean 0 and standard deviation `std`, drawn again while it is more than
-    /// two deviations away, as fastai's initialisation of embeddings does. The result's own deviation is 0.88 `std`.
+    /// two deviations away. The result's own deviation is 0.88 `std`.
     ///
     /// Marsaglia's polar method, one value of each pair thrown away. Its logarithm is our own and not the platform's.
     pub fn truncated_normal(&mut self, std: f64) -> f64 {

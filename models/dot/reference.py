@@ -95,10 +95,11 @@ def settings(case, step):
 
 
 def adamw(case, p, g, m, v, t, rate, beta1):
-    """Loshchilov and Hutter 2019, algorithm 2, epsilon outside the root; t counts from 1."""
+    """Loshchilov and Hutter 2019, algorithm 2, epsilon outside the root; t counts from 1. Biases do not decay."""
     beta2, eps = case["beta2"], case["eps"]
     for name in p:
-        p[name] = p[name] * (1 - rate * case["weight_decay"])
+        if name.endswith("factors"):
+            p[name] = p[name] * (1 - rate * case["weight_decay"])
         m[name] = beta1 * m[name] + (1 - beta1) * g[name]
         v[name] = beta2 * v[name] + (1 - beta2) * g[name] ** 2
         denominator = np.sqrt(v[name]) / math.sqrt(1 - beta2**t) + eps

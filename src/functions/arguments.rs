@@ -62,15 +62,17 @@ impl Arguments {
 /// A value of the host as plain data; what is neither number, text, truth value nor list goes as its text.
 pub fn argument_value(value: Value) -> OptionValue {
     use LogicalTypeId::{
-        Bigint, Boolean, Decimal, Double, Float, Hugeint, Integer, List, Smallint, Tinyint, UBigint, UHugeint, UInteger, USmallint,
-        UTinyint, Varchar,
+        Bigint, Boolean, Decimal, Double, Float, Hugeint, Integer, List, Smallint, Tinyint, UBigint, UHugeint,
+        UInteger, USmallint, UTinyint, Varchar,
     };
     if value.is_null() {
         return OptionValue::Null;
     }
     match value.logical_type_id() {
         Boolean => OptionValue::Boolean(value.to_bool()),
-        Tinyint | Smallint | Integer | Bigint | UTinyint | USmallint | UInteger => OptionValue::Integer(value.to_int64()),
+        Tinyint | Smallint | Integer | Bigint | UTinyint | USmallint | UInteger => {
+            OptionValue::Integer(value.to_int64())
+        }
         UBigint | Hugeint | UHugeint | Decimal | Float | Double => {
             let text = value.to_string();
             match (text.parse::<i64>(), text.parse::<f64>()) {

@@ -38,7 +38,8 @@ impl Context {
     pub fn setting(&self, name: &str) -> Option<String> {
         let name = c_string(name);
         // SAFETY: the context is valid during the callback; the value is freed by its wrapper.
-        let value = unsafe { ffi::duckdb_client_context_get_config_option(self.0, name.as_ptr(), std::ptr::null_mut()) };
+        let value =
+            unsafe { ffi::duckdb_client_context_get_config_option(self.0, name.as_ptr(), std::ptr::null_mut()) };
         if value.is_null() {
             return None;
         }
@@ -55,13 +56,15 @@ impl Context {
             [only] => vec![(only.clone(), "main".into()), (place.0.clone(), only.clone())],
             [first, second, ..] => vec![(first.clone(), second.clone())],
         };
-        places.iter().find(|(catalog, schema)| self.has(catalog, schema, name.table())).map(|(catalog, _)| {
-            if catalog == "temp" { Visibility::Temporary } else { Visibility::Uncommitted }
-        })
+        places
+            .iter()
+            .find(|(catalog, schema)| self.has(catalog, schema, name.table()))
+            .map(|(catalog, _)| if catalog == "temp" { Visibility::Temporary } else { Visibility::Uncommitted })
     }
 
     fn has(&self, catalog: &str, schema: &str, table: &str) -> bool {
-        let (catalog, schema, table): (CString, CString, CString) = (c_string(catalog), c_string(schema), c_string(table));
+        let (catalog, schema, table): (CString, CString, CString) =
+            (c_string(catalog), c_string(schema), c_string(table));
         // SAFETY: the context is valid during the callback, within the caller's transaction; all that is handed out is freed.
         unsafe {
             let mut catalog = ffi::duckdb_client_context_get_catalog(self.0, catalog.as_ptr());

@@ -22,6 +22,6 @@ impl TableFunction for Drop {
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let id = drop_model(&session, &self.0)?;
-        Ok(Cells::new(vec![vec![Cell::Text(self.0.to_string()), Cell::Bigint(id)]]))
+        Ok(Cells::rows(vec![vec![Cell::Text(self.0.to_string()), Cell::Bigint(id)]]))
     }
 }

@@ -51,7 +51,8 @@ impl<W: Which> TableFunction for Entities<W> {
 
     fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let name = arguments.model()?;
-        let columns = columns(&*call.database.model(call.caller.connection_id, &call.caller.search_path, &name)?, W::SIDE);
+        let columns =
+            columns(&*call.database.model(call.caller.connection_id, &call.caller.search_path, &name)?, W::SIDE);
         Ok((Self { name, columns: columns.clone(), which: PhantomData }, columns))
     }
 

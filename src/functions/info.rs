@@ -43,6 +43,8 @@ impl TableFunction for Info {
             }
             Err(reason) => rows.push(("onnxruntime", format!("not usable: {reason}"))),
         }
-        Ok(Cells::new(rows.into_iter().map(|(property, value)| vec![Cell::from(property), Cell::Text(value)]).collect()))
+        Ok(Cells::rows(
+            rows.into_iter().map(|(property, value)| vec![Cell::from(property), Cell::Text(value)]).collect(),
+        ))
     }
 }

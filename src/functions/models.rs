@@ -48,7 +48,7 @@ impl TableFunction for Models {
         let session = call.database.reading(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let models = list_models(&session)?;
-        Ok(Cells::new(models.into_iter().map(with_spec).collect()))
+        Ok(Cells::rows(models.into_iter().map(with_spec).collect()))
     }
 }
 

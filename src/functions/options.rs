@@ -22,6 +22,6 @@ impl TableFunction for Options {
         let rows = OPTIONS.iter().map(|row| {
             [row.name, row.kind.sql_type(), row.default, &row.kind.to_string(), row.meaning].map(Cell::from).to_vec()
         });
-        Ok(Cells::new(rows.collect()))
+        Ok(Cells::rows(rows.collect()))
     }
 }

@@ -12,7 +12,13 @@ pub fn ranked_type(what: &'static str, id: &Type, score: &'static str) -> Type {
 }
 
 /// Writes a ranked list to a row; the ids' type is that of the first argument.
-pub fn write_ranked(output: Vector, row: usize, input: &Input, vocabulary: &Vocabulary, ranked: &[Scored]) -> Result<()> {
+pub fn write_ranked(
+    output: Vector,
+    row: usize,
+    input: &Input,
+    vocabulary: &Vocabulary,
+    ranked: &[Scored],
+) -> Result<()> {
     let (structs, first) = output.push_list(row, ranked.len())?;
     let (ids, scores, ranks) = (structs.field(0), structs.field(1), structs.field(2));
     for (position, scored) in ranked.iter().enumerate() {

@@ -125,7 +125,9 @@ pub fn for_each_row(
 /// An integer argument cannot name a text id: says so, with the cast that can.
 pub fn expect_kind(what: &str, argument: IdKind, vocabulary: IdKind) -> Result<()> {
     if argument == IdKind::Integer && vocabulary == IdKind::Text {
-        return Err(Error::new(format!("the {what}s of this model are text, the argument is an integer; cast it: {what}::VARCHAR")));
+        return Err(Error::new(format!(
+            "the {what}s of this model are text, the argument is an integer; cast it: {what}::VARCHAR"
+        )));
     }
     Ok(())
 }
@@ -144,7 +146,10 @@ pub fn read_k(input: &Input, argument: usize, row: usize) -> Result<usize> {
 pub fn overloads(n_ids: usize, rest: &[Type], optional: &[Type], returns: impl Fn(&Type) -> Type) -> Vec<Overload> {
     let mut ids: Vec<Vec<Type>> = vec![Vec::new()];
     for _ in 0..n_ids {
-        ids = ids.iter().flat_map(|known| [Type::Bigint, Type::Varchar].map(|id| [known.clone(), vec![id]].concat())).collect();
+        ids = ids
+            .iter()
+            .flat_map(|known| [Type::Bigint, Type::Varchar].map(|id| [known.clone(), vec![id]].concat()))
+            .collect();
     }
     let mut all = Vec::new();
     for ids in ids {
@@ -172,7 +177,8 @@ impl Models {
         if let Some(model) = self.found.get(name) {
             return Ok(Arc::clone(model));
         }
-        let model = self.database.model(self.caller.connection_id, &self.caller.search_path, &ModelName::parse(name)?)?;
+        let model =
+            self.database.model(self.caller.connection_id, &self.caller.search_path, &ModelName::parse(name)?)?;
         self.found.insert(name.to_owned(), Arc::clone(&model));
         Ok(model)
     }
@@ -212,7 +218,11 @@ pub fn register<F: ScalarFunction>(connection: ffi::duckdb_connection, database:
         ffi::duckdb_destroy_scalar_function_set(&mut set);
         state
     };
-    if state == ffi::DuckDBSuccess { Ok(()) } else { Err(Error::new(format!("the host refused the function {}", F::NAME))) }
+    if state == ffi::DuckDBSuccess {
+        Ok(())
+    } else {
+        Err(Error::new(format!("the host refused the function {}", F::NAME)))
+    }
 }
 
 /// Runs once a thread a query.
@@ -228,7 +238,9 @@ unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
         };
         let database = Arc::clone(&registered.database);
         let models = Box::new(Models { database, caller: context.caller(), found: HashMap::new() });
-        unsafe { ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>)) };
+        unsafe {
+            ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>))
+        };
         Ok(())
     });
 }

@@ -21,7 +21,10 @@ impl ScalarFunction for Similar {
             let k = read_k(input, 1, row)?;
             match model.item(input.id(0, row)?) {
                 Some(item) => write_ranked(output, row, input, &model.items, &model.embeddings.similar_items(item, k)),
-                None => Ok(output.set_null(row)),
+                None => {
+                    output.set_null(row);
+                    Ok(())
+                }
             }
         })
     }
@@ -43,7 +46,10 @@ impl ScalarFunction for SimilarUsers {
             let k = read_k(input, 1, row)?;
             match model.user(input.id(0, row)?) {
                 Some(user) => write_ranked(output, row, input, &model.users, &model.embeddings.similar_users(user, k)),
-                None => Ok(output.set_null(row)),
+                None => {
+                    output.set_null(row);
+                    Ok(())
+                }
             }
         })
     }

@@ -80,7 +80,11 @@ pub fn register<F: TableFunction>(connection: ffi::duckdb_connection, database: 
         ffi::duckdb_destroy_table_function(&mut function);
         state
     };
-    if state == ffi::DuckDBSuccess { Ok(()) } else { Err(Error::new(format!("the host refused the function {}", F::NAME))) }
+    if state == ffi::DuckDBSuccess {
+        Ok(())
+    } else {
+        Err(Error::new(format!("the host refused the function {}", F::NAME)))
+    }
 }
 
 struct Bound<F> {
@@ -215,7 +219,7 @@ pub struct Cells(std::vec::IntoIter<Vec<Cell>>);
 
 impl Cells {
     /// Rows with a cell for each column, in the columns' types or NULL.
-    pub fn new(rows: Vec<Vec<Cell>>) -> Box<dyn Rows> {
+    pub fn rows(rows: Vec<Vec<Cell>>) -> Box<dyn Rows> {
         Box::new(Self(rows.into_iter()))
     }
 }

@@ -82,13 +82,13 @@ impl Request {
         let mut options = Options::new(given);
         let config = TrainConfig::take(&mut options)?;
         let validation_fraction = options.real("validation_fraction")?;
-        let model = ModelName::parse(&options.text("model")?.unwrap_or_default())?;
-        let device = options.text("device")?.unwrap_or_default().parse()?;
-        let validation_text = options.text("validation")?;
+        let model = ModelName::parse(&options.text("model")?)?;
+        let device = options.text("device")?.parse()?;
+        let validation_text = options.optional_text("validation")?;
         let columns = NamedColumns {
-            user: options.text("user_col")?,
-            item: options.text("item_col")?,
-            rating: options.text("rating_col")?,
+            user: options.optional_text("user_col")?,
+            item: options.optional_text("item_col")?,
+            rating: options.optional_text("rating_col")?,
         };
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::graph::op::{Element, Graph, NodeId, Op, Shape};
 
-/// Adam with decoupled weight decay, dense: every row of every parameter moves at every step, biases like factors.
+/// Adam with decoupled weight decay, dense: every row of every parameter moves at every step.
 ///
 /// In step `t` (from 1), with the gradient `g` and the learning rate `lr` and `beta1` of that step:
 ///
@@ -43,11 +43,16 @@ impl AdamW {
     /// the step) for the parameters and for their moments, the states `<parameter>.m` and `<parameter>.v`.
     ///
     /// Adds the scalar inputs that [`scalars`](Self::scalars) feeds, so it can be called once on a graph. A parameter
-    /// costs 13 element-wise passes over it.
+    /// costs 13 element-wise passes over it, one that does not decay 12.
     ///
     /// # Errors
     /// A parameter that is not a state, a gradient of another shape, a second call on the same graph.
-    pub fn attach(&self, graph: &mut Graph, parameters: &[(NodeId, NodeId)]) -> Result<Vec<(NodeId, NodeId)>> {
+    pub fn attach(
+        &self,
+        graph: &mut Graph,
+        decayed: &[(NodeId, NodeId)],
+        undecayed: &[(NodeId, NodeId)],
+    ) -> Result<Vec<(NodeId, NodeId)>> {
         let mut scalar_input = |name| graph.input(name, Shape::scalar(), Element::Float);
         let decay = scalar_input(DECAY)?;
         let beta1 = scalar_input(BETA1)?;
@@ -57,8 +62,9 @@ impl AdamW {
         let beta2 = graph.constant(self.beta2 as f32);
         let one_minus_beta2 = graph.constant((1.0 - self.beta2) as f32);
 
-        let mut updates = Vec::with_capacity(3 * parameters.len());
-        for &(parameter, gradient) in parameters {
+        let parameters = decayed.iter().map(|pair| (pair, true)).chain(undecayed.iter().map(|pair| (pair, false)));
+        let mut updates = Vec::with_capacity(3 * (decayed.len() + undecayed.len()));
+        for (&(parameter, gradient), decays) in parameters {
             let Op::State { name } = graph.node(parameter).op.clone() else {
                 return Err(Error::new(format!("graph: adamw updates states, not {}", graph.label(parameter))));
             };
@@ -76,7 +82,7 @@ impl AdamW {
             let added = graph.mul(square, one_minus_beta2)?;
             let new_v = graph.add(kept, added)?;
             // p' = decay p - step_size m' / (sqrt(v') + epsilon)
-            let kept = graph.mul(parameter, decay)?;
+            let kept = if decays { graph.mul(parameter, decay)? } else { parameter };
             let root = graph.sqrt(new_v)?;
             let denominator = graph.add(root, epsilon)?;
             let numerator = graph.mul(new_m, step_size)?;

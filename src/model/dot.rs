@@ -44,7 +44,7 @@ impl Dot {
         let item = graph.input(ITEM, Shape::vector(Dim::Batch), Element::Index)?;
         let user_factors = graph.state(USER_FACTORS, Shape::matrix(Dim::Fixed(self.n_users), self.n_factors))?;
         let item_factors = graph.state(ITEM_FACTORS, Shape::matrix(Dim::Fixed(self.n_items), self.n_factors))?;
-        let mut parameters = vec![user_factors, item_factors];
+        let mut biases = Vec::new();
 
         let p = graph.gather(user_factors, user)?;
         let q = graph.gather(item_factors, item)?;
@@ -56,12 +56,13 @@ impl Dot {
                 let table = graph.state(name, Shape::vector(Dim::Fixed(n_rows)))?;
                 let bias = graph.gather(table, rows)?;
                 sum = graph.add(sum, bias)?;
-                parameters.push(table);
+                biases.push(table);
             }
         }
         let mu = graph.constant(self.mu);
         let sum = graph.add(sum, mu)?;
-        Ok(Forward { prediction: self.ranged(graph, sum)?, parameters })
+        let prediction = self.ranged(graph, sum)?;
+        Ok(Forward { prediction, factors: vec![user_factors, item_factors], biases })
     }
 
     /// Fresh parameters by name: factors and biases alike from a normal distribution of which `std` is the deviation

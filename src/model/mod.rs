@@ -27,8 +27,11 @@ pub const RATING: &str = "rating";
 pub struct Forward {
     /// `[B]`, on the scale of the ratings that are fed.
     pub prediction: NodeId,
-    /// The states that are to be learned.
-    pub parameters: Vec<NodeId>,
+    /// The states that are to be learned, with weight decay.
+    pub factors: Vec<NodeId>,
+    /// The states that are to be learned without it: decayed, they would say less than the ratings do of users and items
+    /// of which much is known, and the factors would have to make up for it.
+    pub biases: Vec<NodeId>,
 }
 
 /// One training step of a model under the mean squared error.
@@ -40,12 +43,13 @@ pub struct Forward {
 /// Sizes that the operations refuse.
 pub fn training_step(model: &Dot, optimiser: &AdamW) -> Result<Step> {
     let mut graph = Graph::new();
-    let Forward { prediction, parameters } = model.forward(&mut graph)?;
+    let Forward { prediction, factors, biases } = model.forward(&mut graph)?;
     let rating = graph.input(RATING, Shape::vector(Dim::Batch), Element::Float)?;
     let loss = loss::mse(&mut graph, prediction, rating)?;
-    let slopes = gradients(&mut graph, loss, &parameters)?;
-    let parameters_and_gradients: Vec<_> = parameters.into_iter().zip(slopes).collect();
-    let updates = optimiser.attach(&mut graph, &parameters_and_gradients)?;
+    let slopes = gradients(&mut graph, loss, &[factors.as_slice(), &biases].concat())?;
+    let with_slopes: Vec<_> = factors.iter().chain(&biases).copied().zip(slopes).collect();
+    let (decayed, undecayed) = with_slopes.split_at(factors.len());
+    let updates = optimiser.attach(&mut graph, decayed, undecayed)?;
     let step = Step { graph, loss, updates };
     step.check_in_place()?;
     Ok(step)

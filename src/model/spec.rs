@@ -50,7 +50,8 @@ pub struct Spec {
 impl Spec {
     /// The stored form.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|error| Error::new("the model's spec could not be written").with_source(error))
+        serde_json::to_string(self)
+            .map_err(|error| Error::new("the model's spec could not be written").with_source(error))
     }
 
     /// Reads the stored form.
@@ -58,7 +59,8 @@ impl Spec {
     /// # Errors
     /// Text that is not such JSON: somebody edited it.
     pub fn from_json(text: &str) -> Result<Self> {
-        serde_json::from_str(text)
-            .map_err(|error| Error::new("the stored spec is not one that cofi wrote; train the model again").with_source(error))
+        serde_json::from_str(text).map_err(|error| {
+            Error::new("the stored spec is not one that cofi wrote; train the model again").with_source(error)
+        })
     }
 }

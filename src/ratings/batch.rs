@@ -151,7 +151,7 @@ mod tests {
         let train = ratings(3);
         assert_eq!(epoch(&mut Batches::new(Arc::clone(&train), usize::MAX, AS_IS, Rng::new(1))).0, [3]);
         assert_eq!(epoch(&mut Batches::new(Arc::clone(&train), 0, AS_IS, Rng::new(1))).0, [1, 1, 1]);
-        assert_eq!(epoch(&mut Batches::new(Arc::default(), 4, AS_IS, Rng::new(1))).0, []);
+        assert!(epoch(&mut Batches::new(Arc::default(), 4, AS_IS, Rng::new(1))).0.is_empty());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::runtime::cache;
 /// The environment variable that names a library.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// How the user gets out of any trouble with the library.
-const WAY_OUT: &str = "name an ONNX Runtime library, 1.22 or newer, with SET cofi_onnxruntime = \
+const WAY_OUT: &str = "name an ONNX Runtime library, 1.21 or newer, with SET cofi_onnxruntime = \
                        '/path/libonnxruntime.so' or in the environment variable ORT_DYLIB_PATH (the PyPI package \
                        onnxruntime has one in onnxruntime/capi)";
 
@@ -290,4 +290,20 @@ fn tied_to(loaded: &Path, other: &Path) -> Error {
         other.display(),
         loaded.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(WAY_OUT.contains(&format!(" 1.{} or newer", sys::ORT_API_VERSION)), "{WAY_OUT}");
+        for version in ["1.21.0", "1.22", "1.31.1", "1.100.0-dev"] {
+            assert!(is_new_enough(version), "{version}");
+        }
+        for version in ["1.20.9", "1.9.1", "0.31.1", "2.0.0", "1", "", "one.22"] {
+            assert!(!is_new_enough(version), "{version}");
+        }
+    }
 }

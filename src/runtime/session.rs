@@ -3,7 +3,7 @@
 use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
@@ -38,33 +38,27 @@ impl OnnxEngine {
         Ok(Self { library, device, name: device.to_string(), threads })
     }
 
+    /// A session that is silent, and asleep while there is nothing to do.
+    ///
+    /// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
+    /// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
     fn session(&self, model: &[u8], threads: usize) -> ort::Result<Session> {
         // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
         let _mode = SubnormalsAreZero::on_this_thread();
-        let mut builder = session_builder(self.library, self.device)?.with_intra_threads(threads)?;
+        let mut builder = Session::builder(self.library.environment())?
+            .with_optimization_level(GraphOptimizationLevel::Disable)?
+            .with_log_level(LogLevel::Fatal)?
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?
+            .with_flush_to_zero()?;
+        if let Device::Cuda { index } = self.device {
+            let provider = ep::CUDA::default().with_device_id(index as i32).build().error_on_failure();
+            builder = builder.with_execution_providers([provider])?;
+        }
         builder.commit_from_memory(model)
     }
-}
-
-/// What every session has in common: on one device, silent, and asleep while there is nothing to do.
-///
-/// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
-/// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
-fn session_builder(library: &Library, device: Device) -> ort::Result<SessionBuilder> {
-    let builder = Session::builder(library.environment())?
-        .with_optimization_level(GraphOptimizationLevel::Disable)?
-        .with_log_level(LogLevel::Fatal)?
-        .with_inter_threads(1)?
-        .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?
-        .with_flush_to_zero()?;
-    // The CPU is named, too: left without a name, `ort` lets ONNX Runtime choose by itself, which takes CoreML on macOS,
-    // and which in version 1.22 aborts the process where there is nothing to choose from.
-    let provider = match device {
-        Device::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
-        Device::Cuda { index } => ep::CUDA::default().with_device_id(index as i32).build(),
-    };
-    Ok(builder.with_execution_providers([provider.error_on_failure()])?)
 }
 
 impl Engine for OnnxEngine {

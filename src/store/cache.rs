@@ -8,8 +8,8 @@ use crate::store::connections::Database;
 use crate::store::load::load_model;
 use crate::store::model::StoredModel;
 use crate::store::names::ModelName;
+use crate::store::schema::{ModelVersion, Store};
 use crate::store::session::Session;
-use crate::store::store::{ModelVersion, Store};
 
 /// Models by where they are and what they are called.
 #[derive(Debug, Default)]

@@ -80,7 +80,9 @@ impl Database {
                 }
             })
             .map(|_| ())
-            .map_err(|error| Error::new("cofi could not start the thread that watches for the last connection").with_source(error))
+            .map_err(|error| {
+                Error::new("cofi could not start the thread that watches for the last connection").with_source(error)
+            })
     }
 
     /// The connection that reads models.
@@ -89,7 +91,9 @@ impl Database {
     /// The connections were released; `caller` is this very connection.
     pub fn reading(&self, caller: u64) -> Result<Kept<'_>> {
         if caller == self.reading_id {
-            return Err(Error::new("cofi functions cannot be used in views that stand in for the tables of cofi_store"));
+            return Err(Error::new(
+                "cofi functions cannot be used in views that stand in for the tables of cofi_store",
+            ));
         }
         Kept::lock(&self.reading)
     }
@@ -173,7 +177,10 @@ fn connection_id(session: &Session) -> Result<u64> {
 fn others_are_connected(session: &Session) -> bool {
     let sql = format!("SELECT count > 3 OR current_setting('{KEEP_CONNECTION}') FROM duckdb_connection_count()");
     // A question that cannot be answered is no reason to let go.
-    !matches!(session.rows(&sql, Vec::new()).ok().and_then(|rows| rows.into_iter().flatten().next()), Some(Value::Boolean(false)))
+    !matches!(
+        session.rows(&sql, Vec::new()).ok().and_then(|rows| rows.into_iter().flatten().next()),
+        Some(Value::Boolean(false))
+    )
 }
 
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::store::names::ModelName;
+use crate::store::schema::{ModelVersion, Store};
 use crate::store::session::Session;
-use crate::store::store::{ModelVersion, Store};
 
 /// Drops a model with all its tables, in one transaction, and tells its id.
 ///

@@ -4,8 +4,8 @@ use duckdb::types::Value;
 
 use crate::error::{Error, Result};
 use crate::store::names::ModelName;
+use crate::store::schema::Store;
 use crate::store::session::{Session, is_missing};
-use crate::store::store::Store;
 
 /// The models of the current database, in the columns of `sql/list_models.sql`; none where nothing was ever trained.
 pub fn list_models(session: &Session) -> Result<Vec<Vec<Value>>> {

@@ -1,6 +1,8 @@
 //! A stored model out of the database, checked, as its tables are open to everybody.
 
-use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, AsArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use duckdb::types::Value;
 
@@ -10,9 +12,9 @@ use crate::model::Spec;
 use crate::ratings::SeenBuilder;
 use crate::score::{Baseline, Embeddings, Parts};
 use crate::store::model::StoredModel;
+use crate::store::schema::{ModelVersion, Store, edited};
 use crate::store::session::{Session, text};
 use crate::store::source::id_type;
-use crate::store::store::{ModelVersion, Store, edited};
 
 /// Reads a model, all of it as of one moment.
 ///
@@ -20,7 +22,8 @@ use crate::store::store::{ModelVersion, Store, edited};
 /// Tables that are not as cofi wrote them.
 pub fn load_model(session: &Session, store: &Store, name: &str, version: ModelVersion) -> Result<StoredModel> {
     let transaction = session.begin()?;
-    let model = read(&transaction, store, version).map_err(|error| edited(name, "one of its tables").with_source(error))?;
+    let model =
+        read(&transaction, store, version).map_err(|error| edited(name, "one of its tables").with_source(error))?;
     transaction.commit()?;
     Ok(model)
 }
@@ -105,18 +108,13 @@ fn read_side(session: &Session, store: &Store, table: &str, n_factors: usize) ->
         }
     })?;
     let n_rows = vocabulary.len();
-    Ok(SideTable {
-        biases: biases.whole(n_rows),
-        deviations: deviations.whole(n_rows),
-        vocabulary,
-        counts,
-        factors,
-    })
+    Ok(SideTable { biases: biases.whole(n_rows), deviations: deviations.whole(n_rows), vocabulary, counts, factors })
 }
 
 /// The kind of ids that a table has.
 fn side_kind(session: &Session, store: &Store, table: &str) -> Result<IdKind> {
-    let described = session.rows(&store.sql("DESCRIBE SELECT id FROM {store}.{table}", &[("table", table)]), Vec::new())?;
+    let described =
+        session.rows(&store.sql("DESCRIBE SELECT id FROM {store}.{table}", &[("table", table)]), Vec::new())?;
     match described.first().and_then(|row| text(row.get(1)?)) {
         Some("BIGINT") => Ok(IdKind::Integer),
         Some("VARCHAR") => Ok(IdKind::Text),
@@ -164,7 +162,11 @@ fn floats(batch: &RecordBatch, column: usize) -> Result<&Float32Array> {
 
 fn typed<'a, A>(batch: &'a RecordBatch, column: usize, cast: impl Fn(&'a dyn Array) -> Option<&'a A>) -> Result<&'a A> {
     cast(batch.column(column).as_ref()).ok_or_else(|| {
-        Error::new(format!("column {} came as {}", batch.schema_ref().field(column).name(), batch.column(column).data_type()))
+        Error::new(format!(
+            "column {} came as {}",
+            batch.schema_ref().field(column).name(),
+            batch.column(column).data_type()
+        ))
     })
 }
 

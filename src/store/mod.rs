@@ -10,9 +10,9 @@ mod load;
 mod model;
 mod names;
 mod save;
+mod schema;
 mod session;
 mod source;
-mod store;
 
 pub use connections::{Database, KEEP_CONNECTION, Kept};
 pub use drop::drop_model;
@@ -20,6 +20,6 @@ pub use list::{list_history, list_models};
 pub use model::{Side, StoredModel};
 pub use names::{ModelName, TableName, quote_identifier};
 pub use save::{NewModel, save_model};
+pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, is_missing, text};
 pub use source::{NamedColumns, Relation, Source};
-pub use store::{ModelVersion, Store};

@@ -3,7 +3,7 @@
 use crate::ids::{Id, ItemIdx, UserIdx, Vocabulary};
 use crate::ratings::Seen;
 use crate::score::{Baseline, Embeddings};
-use crate::store::store::ModelVersion;
+use crate::store::schema::ModelVersion;
 
 /// Users or items: what is stored of both has one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use crate::model::Spec;
 use crate::ratings::Dataset;
 use crate::score::Embeddings;
 use crate::store::drop::remove;
-use crate::store::names::quote_literal;
 use crate::store::model::{Side, side_deviations, side_tables};
+use crate::store::names::quote_literal;
+use crate::store::schema::{FORMAT_VERSION, Store};
 use crate::store::session::Session;
 use crate::store::source::id_type;
-use crate::store::store::{FORMAT_VERSION, Store};
 use crate::train::EpochReport;
 
 /// Rows that go to the host at a time.
@@ -60,8 +60,24 @@ pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel
     ];
     let placeholders = placeholders.each_ref().map(|(name, value)| (*name, value.as_str()));
     transaction.execute(&store.sql(include_str!("../../sql/create_model.sql"), &placeholders))?;
-    append_side(&transaction, store, &format!("users_{id}"), Side::Users, users, &model.dataset.user_counts, model.embeddings)?;
-    append_side(&transaction, store, &format!("items_{id}"), Side::Items, items, &model.dataset.item_counts, model.embeddings)?;
+    append_side(
+        &transaction,
+        store,
+        &format!("users_{id}"),
+        Side::Users,
+        users,
+        &model.dataset.user_counts,
+        model.embeddings,
+    )?;
+    append_side(
+        &transaction,
+        store,
+        &format!("items_{id}"),
+        Side::Items,
+        items,
+        &model.dataset.item_counts,
+        model.embeddings,
+    )?;
     append_seen(&transaction, store, &format!("seen_{id}"), model.dataset)?;
     append_history(&transaction, store, id, model)?;
     insert_model(&transaction, store, id, name, model)?;

@@ -93,7 +93,8 @@ impl Session {
         match self.rows(sql, vec![Value::Text(database.to_owned())])?.first().and_then(|row| row.first()) {
             Some(Value::Boolean(read_only)) => Ok(!read_only),
             _ => {
-                let known = self.rows("SELECT database_name FROM duckdb_databases() WHERE NOT internal ORDER BY 1", Vec::new())?;
+                let known = self
+                    .rows("SELECT database_name FROM duckdb_databases() WHERE NOT internal ORDER BY 1", Vec::new())?;
                 let names = known.iter().filter_map(|row| text(row.first()?)).map(quote_identifier).collect::<Vec<_>>();
                 Err(Error::new(format!(
                     "there is no attached database {}; attached are: {}",
@@ -155,7 +156,9 @@ pub fn is_missing(error: &Error) -> bool {
 fn failed(error: duckdb::Error) -> Error {
     match error {
         // What follows quotes a statement of ours, which says nothing to the caller.
-        duckdb::Error::DuckDBFailure(_, Some(message)) => Error::new(message.split("\n\nLINE ").next().unwrap_or_default().trim()),
+        duckdb::Error::DuckDBFailure(_, Some(message)) => {
+            Error::new(message.split("\n\nLINE ").next().unwrap_or_default().trim())
+        }
         other => Error::new("the host could not run a statement of cofi's").with_source(other),
     }
 }

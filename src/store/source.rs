@@ -6,12 +6,30 @@ use crate::store::names::{TableName, quote_identifier, quote_literal};
 use crate::store::session::{Session, text};
 
 /// Column names that are taken for users where none is given.
-const USER_NAMES: &[&str] = &["user", "user_id", "userid", "users", "customer", "customer_id", "customerid", "reader", "reader_id"];
+const USER_NAMES: &[&str] =
+    &["user", "user_id", "userid", "users", "customer", "customer_id", "customerid", "reader", "reader_id"];
 
 /// Column names that are taken for items where none is given.
 const ITEM_NAMES: &[&str] = &[
-    "item", "item_id", "itemid", "movie", "movie_id", "movieid", "title", "product", "product_id", "productid", "book", "book_id",
-    "song", "song_id", "track", "track_id", "artist", "artist_id", "isbn",
+    "item",
+    "item_id",
+    "itemid",
+    "movie",
+    "movie_id",
+    "movieid",
+    "title",
+    "product",
+    "product_id",
+    "productid",
+    "book",
+    "book_id",
+    "song",
+    "song_id",
+    "track",
+    "track_id",
+    "artist",
+    "artist_id",
+    "isbn",
 ];
 
 /// Column names that are taken for ratings where none is given.
@@ -143,15 +161,17 @@ fn choose(argument: &str, columns: &[(&str, &str)], named: &NamedColumns) -> Res
         }
     }
     for role in 0..roles.len() {
-        let in_place = columns.get(role).is_some_and(|(name, _)| {
-            role < 2 || !NEVER_RATINGS.iter().any(|never| never.eq_ignore_ascii_case(name))
-        });
+        let in_place = columns
+            .get(role)
+            .is_some_and(|(name, _)| role < 2 || !NEVER_RATINGS.iter().any(|never| never.eq_ignore_ascii_case(name)));
         if found[role].is_none() && in_place && !found.contains(&Some(role)) {
             found[role] = Some(role);
         }
     }
     match found {
-        [Some(user), Some(item), Some(rating)] if user != item && user != rating && item != rating => Ok([user, item, rating]),
+        [Some(user), Some(item), Some(rating)] if user != item && user != rating && item != rating => {
+            Ok([user, item, rating])
+        }
         [Some(_), Some(_), Some(_)] => Err(Error::new(format!(
             "{argument}: user, item and rating must be three different columns; name them with user_col, item_col and rating_col; there \
              are: {}",

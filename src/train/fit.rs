@@ -88,7 +88,9 @@ impl Training {
                 Feed { name: RATING, values: FeedValues::Floats(batch.ratings) },
             ];
             feeds.extend(
-                scalars.iter().map(|(name, value)| Feed { name, values: FeedValues::Floats(std::slice::from_ref(value)) }),
+                scalars
+                    .iter()
+                    .map(|(name, value)| Feed { name, values: FeedValues::Floats(std::slice::from_ref(value)) }),
             );
             loss_sum += f64::from(self.program.step(&feeds)?) * batch.ratings.len() as f64;
         }
@@ -125,7 +127,7 @@ impl Training {
             biases,
             mu: match self.model.range {
                 Some(_) => self.model.mu,
-                None => self.scale.to_rating(f64::from(self.model.mu)) as f32,
+                None => self.scale.rating_value(f64::from(self.model.mu)) as f32,
             },
             range: self.scale.range().map(|(lo, hi)| (lo as f32, hi as f32)),
             baseline: self.baseline.clone(),

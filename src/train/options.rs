@@ -131,25 +131,90 @@ pub const MOST_FACTORS: i64 = 4096;
 
 /// Every option of `cofi_train`.
 pub const OPTIONS: &[OptionRow] = &[
-    row("model", Kind::Text("a name of 1 to 200 printable characters, or 'database.name'"), "'default'", "the name to store the model under; a model of that name is replaced"),
+    row(
+        "model",
+        Kind::Text("a name of 1 to 200 printable characters, or 'database.name'"),
+        "'default'",
+        "the name to store the model under; a model of that name is replaced",
+    ),
     row("epochs", Kind::Whole(1, 10_000), "5", "passes over the training ratings"),
     row("learning_rate", Kind::Positive(0.0, 10.0), "0.005", "the highest step size of the schedule"),
-    row("weight_decay", Kind::Real(0.0, 100.0), "0.1", "decoupled weight decay (AdamW) of factors and biases"),
-    row("batch_size", Kind::WholeOrAuto(1, 1 << 24), "'auto'", "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8"),
-    row("y_range", Kind::Range, "'auto'", "the interval that predictions stay in, by a sigmoid; 'auto' pads the observed scale by an eighth of its span, NULL switches the sigmoid off"),
+    row(
+        "weight_decay",
+        Kind::Real(0.0, 100.0),
+        "0.2",
+        "decoupled weight decay (AdamW) of the factors; biases do not decay",
+    ),
+    row(
+        "batch_size",
+        Kind::WholeOrAuto(1, 1 << 24),
+        "'auto'",
+        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8",
+    ),
+    row(
+        "y_range",
+        Kind::Range,
+        "'auto'",
+        "the interval that predictions stay in, by a sigmoid; 'auto' pads the observed scale by an eighth of its span, NULL switches the sigmoid off",
+    ),
     row("bias", Kind::Boolean, "true", "a bias for each user and each item"),
     row("mean", Kind::Boolean, "true", "a constant that makes the untrained model predict the mean rating"),
-    row("schedule", Kind::Word(&["one_cycle", "constant"]), "'one_cycle'", "'one_cycle': cosine from a 25th of the rate up to it over the first quarter and down to a 100000th, beta1 from 0.95 to 0.85 and back"),
-    row("betas", Kind::Betas, "[0.9, 0.99]", "decay of Adam's two moments; the first counts only where the schedule does not set it"),
+    row(
+        "schedule",
+        Kind::Word(&["one_cycle", "constant"]),
+        "'one_cycle'",
+        "'one_cycle': cosine from a 25th of the rate up to it over the first quarter and down to a 100000th, beta1 from 0.95 to 0.85 and back",
+    ),
+    row(
+        "betas",
+        Kind::Betas,
+        "[0.9, 0.99]",
+        "decay of Adam's two moments; the first counts only where the schedule does not set it",
+    ),
     row("eps", Kind::Positive(0.0, 1.0), "0.00001", "Adam's epsilon, added outside the square root"),
-    row("init_std", Kind::Positive(0.0, 10.0), "0.01", "standard deviation of the initial factors and biases, truncated at two deviations"),
-    row("validation_fraction", Kind::Below(0.0, 1.0), "0.2", "share of the ratings held out to validate on, chosen by user, item and seed; 0 trains on everything"),
-    row("validation", Kind::Text("the name of a table or view, or a query in parentheses"), "NULL", "ratings to validate on instead of a fraction"),
+    row(
+        "init_std",
+        Kind::Positive(0.0, 10.0),
+        "0.01",
+        "standard deviation of the initial factors and biases, truncated at two deviations",
+    ),
+    row(
+        "validation_fraction",
+        Kind::Below(0.0, 1.0),
+        "0.2",
+        "share of the ratings held out to validate on, chosen by user, item and seed; 0 trains on everything",
+    ),
+    row(
+        "validation",
+        Kind::Text("the name of a table or view, or a query in parentheses"),
+        "NULL",
+        "ratings to validate on instead of a fraction",
+    ),
     row("seed", Kind::Whole(0, i64::MAX), "42", "makes split, initial values and order repeatable"),
-    row("device", Kind::Text("'auto', 'cpu', 'cuda' or 'cuda:N'"), "'auto'", "where to train; a device asked for by name works or the statement fails"),
-    row("user_col", Kind::Text("the name of a column"), "NULL", "the column of users; else one named user, user_id, ..., else the first"),
-    row("item_col", Kind::Text("the name of a column"), "NULL", "the column of items; else one named item, item_id, movie, title, ..., else the second"),
-    row("rating_col", Kind::Text("the name of a column"), "NULL", "the column of ratings; else one named rating, score, ..., else the third"),
+    row(
+        "device",
+        Kind::Text("'auto', 'cpu', 'cuda' or 'cuda:N'"),
+        "'auto'",
+        "where to train; a device asked for by name works or the statement fails",
+    ),
+    row(
+        "user_col",
+        Kind::Text("the name of a column"),
+        "NULL",
+        "the column of users; else one named user, user_id, ..., else the first",
+    ),
+    row(
+        "item_col",
+        Kind::Text("the name of a column"),
+        "NULL",
+        "the column of items; else one named item, item_id, movie, title, ..., else the second",
+    ),
+    row(
+        "rating_col",
+        Kind::Text("the name of a column"),
+        "NULL",
+        "the column of ratings; else one named rating, score, ..., else the third",
+    ),
 ];
 
 const fn row(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> OptionRow {
@@ -183,7 +248,9 @@ impl Options {
     pub fn whole_or_auto(&mut self, name: &'static str) -> Result<Option<i64>> {
         self.take(name, |kind, value| match (kind, value) {
             (Kind::WholeOrAuto(..), OptionValue::Text(word)) if word == "auto" => Some(None),
-            (Kind::WholeOrAuto(low, high), OptionValue::Integer(whole)) => (low..=high).contains(&whole).then_some(Some(*whole)),
+            (Kind::WholeOrAuto(low, high), OptionValue::Integer(whole)) => {
+                (low..=high).contains(&whole).then_some(Some(*whole))
+            }
             _ => None,
         })
     }
@@ -218,8 +285,16 @@ impl Options {
         })
     }
 
-    /// Text, or `None` for NULL where that is the default.
-    pub fn text(&mut self, name: &'static str) -> Result<Option<String>> {
+    /// Text.
+    pub fn text(&mut self, name: &'static str) -> Result<String> {
+        self.take(name, |_, value| match value {
+            OptionValue::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    /// Text, or `None` for NULL.
+    pub fn optional_text(&mut self, name: &'static str) -> Result<Option<String>> {
         self.take(name, |_, value| match value {
             OptionValue::Text(text) => Some(Some(text.clone())),
             OptionValue::Null => Some(None),
@@ -243,7 +318,10 @@ impl Options {
             OptionValue::Text(word) if word == "auto" => Some(RangeOption::Auto),
             other => {
                 let (low, high) = pair(other)?;
-                let fits = low < high && (high - low).is_finite() && low.abs() <= f64::from(f32::MAX) && high.abs() <= f64::from(f32::MAX);
+                let fits = low < high
+                    && (high - low).is_finite()
+                    && low.abs() <= f64::from(f32::MAX)
+                    && high.abs() <= f64::from(f32::MAX);
                 fits.then_some(RangeOption::Fixed(low, high))
             }
         })

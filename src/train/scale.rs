@@ -66,16 +66,16 @@ impl Scale {
 
     /// The range of predictions, on the working scale.
     pub fn working_range(&self) -> Option<(f64, f64)> {
-        self.range.map(|(lo, hi)| (self.to_working(lo), self.to_working(hi)))
+        self.range.map(|(lo, hi)| (self.working_value(lo), self.working_value(hi)))
     }
 
     /// A rating on the working scale.
-    pub fn to_working(&self, rating: f64) -> f64 {
+    pub fn working_value(&self, rating: f64) -> f64 {
         (rating - self.origin) / self.unit
     }
 
     /// A working value as a rating.
-    pub fn to_rating(&self, working: f64) -> f64 {
+    pub fn rating_value(&self, working: f64) -> f64 {
         self.origin + self.unit * working
     }
 
@@ -88,7 +88,7 @@ impl Scale {
                 let share = (mean - lo) / (hi - lo);
                 (share / (1.0 - share)).ln()
             }
-            None => self.to_working(mean),
+            None => self.working_value(mean),
         }
     }
 }

@@ -29,7 +29,8 @@ pub fn library(test: &str) -> Option<&'static Library> {
     None
 }
 
-fn engine(library: &'static Library, threads: usize) -> OnnxEngine {
+/// An engine on the CPU.
+pub fn engine(library: &'static Library, threads: usize) -> OnnxEngine {
     OnnxEngine::new(library, Device::Cpu, threads).unwrap()
 }
 

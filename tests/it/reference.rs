@@ -92,13 +92,14 @@ fn gradient_step(model: &Dot) -> (Step, Vec<String>) {
     let forward = model.forward(&mut graph).unwrap();
     let rating = graph.input(RATING, Shape::vector(Dim::Batch), Element::Float).unwrap();
     let loss = loss::mse(&mut graph, forward.prediction, rating).unwrap();
-    let slopes = gradients(&mut graph, loss, &forward.parameters).unwrap();
+    let parameters = [forward.factors, forward.biases].concat();
+    let slopes = gradients(&mut graph, loss, &parameters).unwrap();
     let one = graph.constant(1.0);
     // Every reader of a parameter leads to the loss: what depends on the loss may be written over it.
     let nothing = graph.sub(loss, loss).unwrap();
     let mut updates = Vec::new();
     let mut names = Vec::new();
-    for (parameter, slope) in forward.parameters.iter().zip(slopes) {
+    for (parameter, slope) in parameters.iter().zip(slopes) {
         let name = graph.label(*parameter);
         let shape = graph.shape(*parameter).clone();
         let keeper = graph.state(&gradient_name(&name), shape).unwrap();

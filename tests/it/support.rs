@@ -8,7 +8,13 @@ use serde_json::Value;
 
 /// Every engine of this machine by name; what a test claims of one it claims of all.
 pub fn engines() -> Vec<(String, Box<dyn Engine>)> {
-    vec![("interpreter".to_owned(), Box::new(Interpreter))]
+    let mut engines: Vec<(String, Box<dyn Engine>)> = vec![("interpreter".to_owned(), Box::new(Interpreter))];
+    if let Some(library) = crate::onnx::library("the engine onnx runtime") {
+        for threads in [1, 4] {
+            engines.push((format!("onnx runtime, {threads} threads"), Box::new(crate::onnx::engine(library, threads))));
+        }
+    }
+    engines
 }
 
 /// A file of the repository.

@@ -12,7 +12,7 @@ SESSIONS = {
     "trains": "c.execute(SMALL); c.execute(\"CALL cofi_train('ratings', 4)\")",
     "trains and predicts": "c.execute(SMALL); c.execute(\"CALL cofi_train('ratings', 4)\"); c.execute('SELECT cofi_predict(1, 101)').fetchall()",
     "fails to train": "c.execute(SMALL)\ntry: c.execute(\"CALL cofi_train('ratings', 0)\")\nexcept duckdb.Error: pass",
-    "leaves a result unread": "c.execute(LARGE); r = c.execute(\"SELECT * FROM cofi_train('ratings', 4, epochs := 20, batch_size := 512)\")",
+    "leaves a result unread": "c.execute(LARGE); r = c.execute(lasting(c, 5))",
 }
 
 
@@ -22,7 +22,7 @@ class Closing(InFolder):
             with self.subTest(name):
                 file = self.folder / f"{name}.duckdb"
                 child = start(f"import sys\nc = connect(sys.argv[1])\n{session}\nc.close()\nprint('closed', flush=True)\nsys.stdin.read()", file)
-                self.assertEqual(child.stdout.readline(), "closed\n")
+                self.assertTrue(any(line.endswith("closed\n") for line in child.stdout))  # behind a progress bar or not
                 free = wait_until(lambda file=file: opens(file), 1)
                 finish(child)
                 self.assertTrue(free, "the file is still locked a second after closing")
@@ -40,8 +40,7 @@ class Closing(InFolder):
         self.assertTrue(wait_until(lambda: opens(self.file), 1))
 
     def test_one_of_two_connections_closes(self):
-        first = connect(self.file)
-        second = first.cursor()
+        first, second = connect(self.file), connect(self.file)
         first.execute(SMALL)
         first.close()
         self.assertFalse(wait_until(lambda: run_opens(self.file), 1))

@@ -85,7 +85,7 @@ fn wrong_libraries_are_refused_and_the_next_one_loads() {
         const Base *NAME(void) { return &base; }"#;
     for (file, version, function, reason) in [
         ("other.so", "1.31.1", "SomethingElse", "it has no function OrtGetApiBase"),
-        ("old.so", "1.21.3", "OrtGetApiBase", "its version 1.21.3 is too old"),
+        ("old.so", "1.20.3", "OrtGetApiBase", "its version 1.20.3 is too old"),
         ("odd.so", "nightly", "OrtGetApiBase", "its version nightly is too old"),
         ("liar.so", "1.99.0", "OrtGetApiBase", "its version 1.99.0 is too old"),
     ] {

@@ -92,7 +92,9 @@ impl Store {
 
     /// What to say when a model is not there.
     pub fn missing(&self, session: &Session, name: &str) -> Error {
-        let known = session.rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new()).unwrap_or_default();
+        let known = session
+            .rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new())
+            .unwrap_or_default();
         let names: Vec<_> = known.iter().filter_map(|row| text(row.first()?)).map(|name| format!("'{name}'")).collect();
         let known = match names.as_slice() {
             [] => "nothing is trained there yet".to_owned(),
@@ -108,5 +110,7 @@ impl Store {
 
 /// A stored model that is not as cofi wrote it.
 pub fn edited(name: &str, what: &str) -> Error {
-    Error::new(format!("model '{name}' cannot be read: {what} is not as cofi wrote it; train the model again or drop it"))
+    Error::new(format!(
+        "model '{name}' cannot be read: {what} is not as cofi wrote it; train the model again or drop it"
+    ))
 }
