@@ -7,6 +7,7 @@ the held-out rows: `coalesce(cofi_predict, cofi_baseline)`. The PyTorch loop has
 schedule and number of threads; without PyTorch its columns stay empty.
 """
 
+import json
 import pathlib
 import platform
 import statistics
@@ -24,30 +25,27 @@ except ImportError:
 EXTENSION = pathlib.Path("build/release/cofi.duckdb_extension")
 RATINGS = "data/ml-100k/ratings.tsv"
 SEEDS = (1, 2, 3)
-N_FACTORS, EPOCHS, RATE, DECAY, EPS, BETA2, INIT = 50, 5, 5e-3, 0.1, 1e-5, 0.99, 0.01
+N_FACTORS = 50
 GOAL = 0.825
 
-# name of the setting: its options in SQL, the range of predictions, whether the constant is there
-SETTINGS = {
-    "defaults": ("", (0.5, 5.5), True),
-    "fastai's": (", y_range := [0, 5.5], batch_size := 64, mean := false", (0.0, 5.5), False),
-}
+# name of the setting: its options in SQL
+SETTINGS = {"defaults": "", "fastai's": ", y_range := [0, 5.5], batch_size := 64, mean := false"}
 
 
 def main() -> None:
     threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    print(f"MovieLens 100K, 80/20, {N_FACTORS} factors, {EPOCHS} epochs; {threads} thread(s), {platform.machine()}")
+    print(f"MovieLens 100K, 80/20, {N_FACTORS} factors; {threads} thread(s), {platform.machine()}")
     print(f"DuckDB {duckdb.__version__}, PyTorch {torch.__version__ if torch else 'is not here'}\n")
     print(f"{'setting':<10}{'seed':>5}{'MSE':>9}{'baseline':>10}{'seconds':>9}{'MSE torch':>11}{'seconds':>9}{'ratio':>7}")
     missed = False
-    for name, (options, y_range, mean) in SETTINGS.items():
+    for name, options in SETTINGS.items():
         errors, ratios = [], []
         for seed in SEEDS:
             train, held = split(seed)
-            error, baseline, seconds, batch_size = with_cofi(train, held, options, seed, threads)
+            error, baseline, seconds, spec = with_cofi(train, held, options, seed, threads)
             line = f"{name:<10}{seed:>5}{error:>9.4f}{baseline:>10.4f}{seconds:>9.2f}"
             if torch:
-                torch_error, torch_seconds = with_torch(train, held, y_range, mean, batch_size, seed, threads)
+                torch_error, torch_seconds = with_torch(train, held, spec, seed, threads)
                 line += f"{torch_error:>11.4f}{torch_seconds:>9.2f}{seconds / torch_seconds:>7.2f}"
                 ratios.append(seconds / torch_seconds)
             print(line, flush=True)
@@ -68,7 +66,7 @@ def split(seed: int) -> tuple[numpy.ndarray, numpy.ndarray]:
 
 
 def with_cofi(train, held, options, seed, threads):
-    """The stored model's and the baseline's mean squared error, the seconds of the training, its batch size."""
+    """The stored model's and the baseline's mean squared error, the seconds of the training, and what it was made with."""
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     connection.execute(f"LOAD '{EXTENSION}'; SET threads = {threads}")
     for name, rows in (("ratings", train), ("validation", held)):
@@ -83,42 +81,42 @@ def with_cofi(train, held, options, seed, threads):
         """SELECT avg((coalesce(cofi_predict(user_id, item_id), cofi_baseline(user_id, item_id)) - rating) ** 2),
                   avg((cofi_baseline(user_id, item_id) - rating) ** 2) FROM validation"""
     ).fetchone()
-    batch_size = connection.execute("SELECT spec->>'$.batch_size' FROM cofi_models()").fetchone()[0]
+    spec, low, high, constant = connection.execute("SELECT spec, lo, hi, mu FROM cofi_models()").fetchone()
     connection.close()
-    return error, baseline, seconds, int(batch_size)
+    return error, baseline, seconds, {**json.loads(spec), "lo": low, "hi": high, "mu": constant}
 
 
-def with_torch(train, held, y_range, mean, batch_size, seed, threads):
-    """The same with a plain PyTorch loop: its mean squared error and the seconds of its training."""
+def with_torch(train, held, spec, seed, threads):
+    """The same, as the stored spec says, with a plain PyTorch loop: its mean squared error and the seconds of its training."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     begin = time.monotonic()
-    low, high = y_range
+    low, high, init, batch_size = spec["lo"], spec["hi"], spec["init_std"], spec["batch_size"]
     n_users, n_items = (int(max(train[:, side].max(), held[:, side].max())) + 1 for side in (0, 1))
     tables = [torch.empty(n, width) for n, width in ((n_users, N_FACTORS), (n_items, N_FACTORS), (n_users, 1), (n_items, 1))]
     for table in tables:
-        torch.nn.init.trunc_normal_(table, std=INIT, a=-2 * INIT, b=2 * INIT)
+        torch.nn.init.trunc_normal_(table, std=init, a=-2 * init, b=2 * init)
         table.requires_grad_(True)
-    share = (float(train[:, 2].mean()) - low) / (high - low)
-    constant = float(numpy.log(share / (1 - share))) if mean else 0.0
 
     def predict(users, items):
         user_factors, item_factors, user_bias, item_bias = (
             torch.nn.functional.embedding(ids, table) for ids, table in zip((users, items, users, items), tables)
         )
-        score = constant + user_bias[:, 0] + item_bias[:, 0] + (user_factors * item_factors).sum(1)
+        score = spec["mu"] + user_bias[:, 0] + item_bias[:, 0] + (user_factors * item_factors).sum(1)
         return low + (high - low) * torch.sigmoid(score)
 
     users, items = torch.from_numpy(train[:, 0].copy()), torch.from_numpy(train[:, 1].copy())
     ratings = torch.from_numpy(train[:, 2].astype(numpy.float32))
-    optimiser = torch.optim.AdamW(tables, lr=RATE, betas=(0.9, BETA2), eps=EPS, weight_decay=DECAY)
-    n_steps, step = EPOCHS * -(-len(ratings) // batch_size), 0
-    for _ in range(EPOCHS):
+    # The factors decay, the biases do not.
+    groups = [{"params": tables[:2], "weight_decay": spec["weight_decay"]}, {"params": tables[2:], "weight_decay": 0}]
+    optimiser = torch.optim.AdamW(groups, eps=spec["eps"])
+    n_steps, step = spec["epochs"] * -(-len(ratings) // batch_size), 0
+    for _ in range(spec["epochs"]):
         for rows in torch.randperm(len(ratings)).split(batch_size):
-            rate, beta1 = one_cycle(step / n_steps)
+            rate, beta1 = one_cycle(step / n_steps, spec["learning_rate"])
             step += 1
             for group in optimiser.param_groups:
-                group["lr"], group["betas"] = rate, (beta1, BETA2)
+                group["lr"], group["betas"] = rate, (beta1, spec["betas"][1])
             optimiser.zero_grad()
             torch.nn.functional.mse_loss(predict(users[rows], items[rows]), ratings[rows]).backward()
             optimiser.step()
@@ -128,7 +126,7 @@ def with_torch(train, held, y_range, mean, batch_size, seed, threads):
     return float(((found - held[:, 2]) ** 2).mean()), seconds
 
 
-def one_cycle(progress: float) -> tuple[float, float]:
+def one_cycle(progress: float, highest: float) -> tuple[float, float]:
     """fastai's schedule: learning rate and beta1 after a share of all steps."""
 
     def cosine(start, end, share):
@@ -136,9 +134,9 @@ def one_cycle(progress: float) -> tuple[float, float]:
 
     if progress < 0.25:
         share = progress / 0.25
-        return cosine(RATE / 25, RATE, share), cosine(0.95, 0.85, share)
+        return cosine(highest / 25, highest, share), cosine(0.95, 0.85, share)
     share = (progress - 0.25) / 0.75
-    return cosine(RATE, RATE / 1e5, share), cosine(0.85, 0.95, share)
+    return cosine(highest, highest / 1e5, share), cosine(0.85, 0.95, share)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOSTS = {"2.0.0": "configure/venv", "1.5.6": "configure/venv-1.5"}
 
 
+# The runner of tests/sql is a package of its own.
+HOST_TESTS = ["--manifest-path", "tests/host/Cargo.toml"]
+
+
 class Tally:
     """What has passed and failed, and the names of what was skipped."""
 
@@ -53,7 +57,9 @@ class Tally:
 def lint(tally):
     cargo = ["cargo", "clippy", "--release", "--all-targets", "--", "-D", "warnings"]
     tally.part("rustfmt", ["cargo", "fmt", "--check"], count_status)
+    tally.part("rustfmt of the SQL tests' runner", ["cargo", "fmt", "--check", *HOST_TESTS], count_status)
     tally.part("clippy", cargo, count_status)
+    tally.part("clippy of the SQL tests' runner", ["cargo", "clippy", *HOST_TESTS, "--", "-D", "warnings"], count_status)
     tally.part("rustdoc", ["cargo", "doc", "--release", "--no-deps"], count_status, RUSTDOCFLAGS="-D warnings")
 
 
@@ -65,9 +71,9 @@ def test(tally, profile):
     library = re.search("^file=(.+)$", (onnxruntime / "manifest.txt").read_text(), re.MULTILINE).group(1)
     environment = {"COFI_EXTENSION": str(extension), "XDG_CACHE_HOME": str(ROOT / "build/cache")}
     tally.part(
-        "Rust and SQL tests", cargo, count_cargo, **environment,
-        COFI_REQUIRE_ONNXRUNTIME="1", ORT_DYLIB_PATH=str(onnxruntime / library),
-    )  # fmt: skip
+        "Rust tests", cargo, count_cargo, COFI_REQUIRE_ONNXRUNTIME="1", ORT_DYLIB_PATH=str(onnxruntime / library)
+    )
+    tally.part("SQL tests [both DuckDBs]", ["cargo", "run", "--quiet", *HOST_TESTS], count_cargo, **environment)
     for version, environment_folder in HOSTS.items():
         python = [str(ROOT / environment_folder / "bin/python"), "-m", "unittest", "discover", "--verbose"]
         command = [*python, "--start-directory", "tests/process", "--pattern", "*.py"]

@@ -92,6 +92,9 @@ impl Store {
 
     /// What to say when a model is not there.
     pub fn missing(&self, session: &Session, name: &str) -> Error {
+        if let Err(no_database) = session.is_writable(&self.database) {
+            return no_database;
+        }
         let known = session
             .rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new())
             .unwrap_or_default();

@@ -95,7 +95,11 @@ impl Source {
     /// # Errors
     /// No such relation, in the host's words; no such column, or columns of types that cannot be used.
     pub fn resolve(session: &Session, argument: &str, relation: Relation, named: &NamedColumns) -> Result<Self> {
-        let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new())?;
+        let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new());
+        let described = described.map_err(|error| match &relation {
+            Relation::Named(_) => error,
+            Relation::Query(_) => error.context(argument),
+        })?;
         let columns: Vec<(&str, &str)> =
             described.iter().filter_map(|row| Some((text(row.first()?)?, text(row.get(1)?)?))).collect();
         let found = choose(argument, &columns, named)?;

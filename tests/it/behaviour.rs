@@ -9,7 +9,7 @@ use cofi::graph::{Engine, Feed};
 use cofi::model::dot::{ITEM_BIAS, ITEM_FACTORS, USER_BIAS, USER_FACTORS};
 use cofi::model::{Dot, ITEM, RATING, USER, initial_states, training_step};
 use cofi::rng::Rng;
-use cofi::train::schedule::Schedule;
+use cofi::train::Schedule;
 
 use crate::support::{engines, floats, indices, scalars};
 

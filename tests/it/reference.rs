@@ -5,7 +5,7 @@ use std::fs;
 use cofi::graph::optimiser::AdamW;
 use cofi::graph::{Dim, Element, Feed, Graph, Shape, Step, gradients, loss};
 use cofi::model::{Dot, ITEM, RATING, USER, training_step};
-use cofi::train::schedule::Schedule;
+use cofi::train::Schedule;
 use serde_json::Value;
 
 use crate::support::{assert_close, engines, floats, indices, numbers, repository_file, scalars, singles, tensors};

@@ -20,7 +20,7 @@ const HOSTS: [(&str, &str); 2] = [("2.0.0", "configure/venv"), ("1.5.6", "config
 
 fn main() {
     let arguments = Arguments::from_args();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let extension = std::env::var_os("COFI_EXTENSION")
         .map_or_else(|| root.join("build/release/cofi.duckdb_extension"), |path| root.join(path));
     let mut trials = Vec::new();
@@ -86,7 +86,7 @@ struct Host {
 impl Host {
     fn start(python: &Path, extension: &Path) -> Result<Self, HostError> {
         let mut child = Command::new(python)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/engine.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engine.py"))
             .arg(extension)
             // The copy of ONNX Runtime inside the extension is what is to be tested.
             .env_remove("ORT_DYLIB_PATH")
