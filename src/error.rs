@@ -44,6 +44,15 @@ impl Error {
     }
 }
 
+/// A text in single quotes as a message shows it: characters that a terminal would act on are spelt out.
+pub fn quoted(text: &str) -> String {
+    let shown = text.chars().map(|character| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    });
+    format!("'{}'", shown.collect::<String>())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

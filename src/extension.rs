@@ -63,9 +63,9 @@ unsafe fn load(info: ffi::duckdb_extension_info, access: *const ffi::duckdb_exte
     let keep = "keep cofi's connections when the database has no other (global)";
     registering.option(KEEP_CONNECTION, keep, ffi::DUCKDB_TYPE_DUCKDB_TYPE_BOOLEAN)?;
     // SAFETY: the handle is valid while the extension is being loaded.
-    let (database, watching) = unsafe { Database::open(handle) }?;
+    let database = unsafe { Database::open(handle) }?;
     functions::register(registering.connection, &database)?;
-    database.watch(watching)?;
+    database.watch()?;
     Ok(true)
 }
 

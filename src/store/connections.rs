@@ -6,8 +6,8 @@
 //! counts the connections, and when only ours have existed for half a second it drops them, which closes the database.
 //! `SET GLOBAL cofi_keep_connection = true` keeps them for hosts that hold a database open without any connection.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::panic::catch_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,48 +33,49 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Database {
     reading: Mutex<Option<Session>>,
     training: Mutex<Option<Session>>,
-    /// The host's numbers of the connections above, to recognise a function called from one of them.
+    watching: Mutex<Option<Session>>,
+    /// The host's numbers of the first two, to recognise a function called from one of them.
     reading_id: u64,
     training_id: u64,
     cache: ModelCache,
 }
 
 impl Database {
-    /// Opens cofi's connections and starts to watch when they are the last ones.
+    /// Opens cofi's connections.
     ///
     /// # Safety
     /// `handle` is the database handle of a host that is loading this extension right now.
-    pub unsafe fn open(handle: ffi::duckdb_database) -> Result<(Arc<Self>, Session)> {
+    pub unsafe fn open(handle: ffi::duckdb_database) -> Result<Arc<Self>> {
         // SAFETY: the caller's promise, three times.
         let (reading, training, watching) = unsafe { (connect(handle)?, connect(handle)?, connect(handle)?) };
-        let database = Arc::new(Self {
+        Ok(Arc::new(Self {
             reading_id: connection_id(&reading)?,
             training_id: connection_id(&training)?,
             reading: Mutex::new(Some(reading)),
             training: Mutex::new(Some(training)),
+            watching: Mutex::new(Some(watching)),
             cache: ModelCache::default(),
-        });
-        Ok((database, watching))
+        }))
     }
 
     /// Starts the thread that drops the connections when they are the last ones.
-    pub fn watch(self: &Arc<Self>, watching: Session) -> Result<()> {
+    pub fn watch(self: &Arc<Self>) -> Result<()> {
+        release_at_exit(Arc::downgrade(self));
         let database = Arc::downgrade(self);
-        let _ = exit_gate();
         thread::Builder::new()
             .name("cofi-watch".to_owned())
             .spawn(move || {
                 let mut alone_since = None;
                 loop {
                     thread::sleep(POLL);
-                    let _gate = exit_gate().lock().unwrap_or_else(PoisonError::into_inner);
                     let Some(database) = database.upgrade() else { return };
-                    if others_are_connected(&watching) {
+                    let mut watching = database.watching.lock().unwrap_or_else(PoisonError::into_inner);
+                    let Some(session) = &*watching else { return };
+                    if is_kept(session) || others_are_connected(session) {
                         alone_since = None;
-                        continue;
-                    }
-                    if alone_since.get_or_insert_with(Instant::now).elapsed() >= GRACE && database.release() {
-                        // The last connection goes with `watching`, and with it perhaps the database and its functions.
+                    } else if alone_since.get_or_insert_with(Instant::now).elapsed() >= GRACE
+                        && database.release(&mut watching)
+                    {
                         return;
                     }
                 }
@@ -116,13 +117,14 @@ impl Database {
         &self.cache
     }
 
-    /// Drops the connections, unless one is in use.
-    fn release(&self) -> bool {
+    /// Drops the connections, unless one is in use. With the last one goes the database, if nobody else is connected.
+    fn release(&self, watching: &mut Option<Session>) -> bool {
         let (Some(mut reading), Some(mut training)) = (try_lock(&self.reading), try_lock(&self.training)) else {
             return false;
         };
         *reading = None;
         *training = None;
+        *watching = None;
         true
     }
 }
@@ -174,13 +176,20 @@ fn connection_id(session: &Session) -> Result<u64> {
     }
 }
 
+/// Whether somebody besides cofi is connected; a question that cannot be answered is no reason to let go.
 fn others_are_connected(session: &Session) -> bool {
-    let sql = format!("SELECT count > 3 OR current_setting('{KEEP_CONNECTION}') FROM duckdb_connection_count()");
-    // A question that cannot be answered is no reason to let go.
-    !matches!(
-        session.rows(&sql, Vec::new()).ok().and_then(|rows| rows.into_iter().flatten().next()),
-        Some(Value::Boolean(false))
-    )
+    is_true(session, "SELECT count > 3 FROM duckdb_connection_count()").unwrap_or(true)
+}
+
+fn is_kept(session: &Session) -> bool {
+    is_true(session, &format!("SELECT current_setting('{KEEP_CONNECTION}')")).unwrap_or(true)
+}
+
+fn is_true(session: &Session, question: &str) -> Option<bool> {
+    match session.rows(question, Vec::new()).ok()?.into_iter().flatten().next() {
+        Some(Value::Boolean(answer)) => Some(answer),
+        _ => None,
+    }
 }
 
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
@@ -191,27 +200,46 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-/// Held by a watcher that is inside the host, and for good once the process ends: a query that ran on while the host's
-/// own globals are destroyed would crash a process that is done. The one thing shared by all instances, for the
-/// end of a process comes to all of them.
-fn exit_gate() -> &'static Mutex<()> {
-    static GATE: OnceLock<Mutex<()>> = OnceLock::new();
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    let gate = GATE.get_or_init(Mutex::default);
-    if !REGISTERED.swap(true, Ordering::SeqCst) {
-        // SAFETY: the handler is a plain function of this library, which the host never unloads.
-        unsafe { libc::atexit(close_exit_gate) };
-    }
-    gate
+/// The instances that have connections of cofi: the one thing that all share, for the end of a process comes to all.
+static LIVE: Mutex<Vec<Weak<Database>>> = Mutex::new(Vec::new());
+
+/// Has the connections dropped when the process ends, if they are the last ones: a program that closes its database and
+/// ends within half a second finds it closed, its log merged into the file.
+fn release_at_exit(database: Weak<Database>) {
+    static REGISTERED: Once = Once::new();
+    let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    live.retain(|database| database.strong_count() > 0);
+    live.push(database);
+    // SAFETY: the handler is a plain function of this library, which the host never unloads.
+    REGISTERED.call_once(|| {
+        unsafe { libc::atexit(at_exit) };
+    });
 }
 
-extern "C" fn close_exit_gate() {
+/// Registered when the host had long begun, so it runs before the host's own globals are destroyed.
+extern "C" fn at_exit() {
+    // Nobody may be told anything any more; that nothing unwinds into C is what matters.
+    let _ = catch_unwind(|| {
+        let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
+        for database in live.iter().filter_map(Weak::upgrade) {
+            let Some(mut watching) = lock_patiently(&database.watching) else { continue };
+            if watching.as_ref().is_some_and(|session| !others_are_connected(session)) {
+                database.release(&mut watching);
+            }
+            // Kept for good: a watcher that asked the host again while its globals are destroyed would crash the process.
+            std::mem::forget(watching);
+            std::mem::forget(Arc::clone(&database));
+        }
+    });
+}
+
+fn lock_patiently<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let waiting_since = Instant::now();
-    while waiting_since.elapsed() < EXIT_PATIENCE {
-        match exit_gate().try_lock() {
-            Ok(guard) => return std::mem::forget(guard),
-            Err(TryLockError::Poisoned(poisoned)) => return std::mem::forget(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+    loop {
+        match try_lock(mutex) {
+            Some(guard) => return Some(guard),
+            None if waiting_since.elapsed() >= EXIT_PATIENCE => return None,
+            None => thread::sleep(Duration::from_millis(1)),
         }
     }
 }

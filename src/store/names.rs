@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 
 /// The longest model name, in characters.
 const LONGEST_MODEL_NAME: usize = 200;
@@ -15,6 +15,28 @@ pub fn quote_identifier(name: &str) -> String {
 /// A string as an SQL literal.
 pub fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A file of `sql/` with its `{placeholders}` filled, in one pass: a value that has braces itself stays as it is.
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut sql = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        sql.push_str(before);
+        let filled =
+            values.iter().find_map(|(name, value)| Some((value, after.strip_prefix(name)?.strip_prefix('}')?)));
+        rest = match filled {
+            Some((value, tail)) => {
+                sql.push_str(value);
+                tail
+            }
+            None => {
+                sql.push('{');
+                after
+            }
+        };
+    }
+    sql + rest
 }
 
 /// A model as the caller named it: `name`, or `database.name` for one in another attached database.
@@ -48,7 +70,7 @@ impl ModelName {
         if !well_formed {
             return Err(Error::argument(
                 "model",
-                format!("'{}'", text.escape_debug()),
+                quoted(text),
                 format!("a name of 1 to {LONGEST_MODEL_NAME} printable characters, or 'database.name'"),
                 "leave it out for 'default'",
             ));
@@ -88,7 +110,7 @@ impl TableName {
             || {
                 Err(Error::argument(
                     argument,
-                    format!("'{}'", text.escape_debug()),
+                    quoted(text),
                     "the name of a table or view (table, schema.table or database.schema.table), or a query in parentheses",
                     "put a name with dots or quotes in double quotes",
                 ))
@@ -170,6 +192,12 @@ mod tests {
     fn quoting_doubles_the_quote() {
         assert_eq!(quote_identifier("a\"b"), "\"a\"\"b\"");
         assert_eq!(quote_literal("it's"), "'it''s'");
+    }
+
+    #[test]
+    fn placeholders_are_filled_once() {
+        let values = [("a", "{b}"), ("b", "x")];
+        assert_eq!(fill("{a} {b} {c} {", &values), "{b} x {c} {");
     }
 
     #[test]

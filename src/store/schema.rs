@@ -3,7 +3,7 @@
 use duckdb::types::Value;
 
 use crate::error::{Error, Result};
-use crate::store::names::{ModelName, quote_identifier};
+use crate::store::names::{ModelName, fill, quote_identifier};
 use crate::store::session::{Session, is_missing, text};
 
 /// The version of the tables that this release writes.
@@ -51,12 +51,10 @@ impl Store {
         SCHEMA
     }
 
-    /// A file of `sql/` with its placeholders filled.
+    /// A file of `sql/` with its placeholders filled, `{store}` among them.
     pub fn sql(&self, template: &str, placeholders: &[(&str, &str)]) -> String {
         let schema = format!("{}.{SCHEMA}", quote_identifier(&self.database));
-        placeholders
-            .iter()
-            .fold(template.replace("{store}", &schema), |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value))
+        fill(template, &[placeholders, &[("store", schema.as_str())]].concat())
     }
 
     /// Which model has a name now, if any.

@@ -1,8 +1,8 @@
 //! The caller's ratings: from the name of a relation to rows in the types that training reads.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::ids::IdKind;
-use crate::store::names::{TableName, quote_identifier, quote_literal};
+use crate::store::names::{TableName, fill, quote_identifier, quote_literal};
 use crate::store::session::{Session, text};
 
 /// Column names that are taken for users where none is given.
@@ -125,13 +125,18 @@ impl Source {
 
     /// The query that reads the ratings, ids in the kinds of a model.
     pub fn to_sql(&self, user_kind: IdKind, item_kind: IdKind) -> String {
-        include_str!("../../sql/read_ratings.sql")
-            .replace("{user}", &quote_identifier(&self.columns.0))
-            .replace("{item}", &quote_identifier(&self.columns.1))
-            .replace("{rating}", &quote_identifier(&self.columns.2))
-            .replace("{user_type}", id_type(user_kind))
-            .replace("{item_type}", id_type(item_kind))
-            .replace("{relation}", &self.relation.to_sql())
+        let (user, item, rating) = &self.columns;
+        fill(
+            include_str!("../../sql/read_ratings.sql"),
+            &[
+                ("user", &quote_identifier(user)),
+                ("item", &quote_identifier(item)),
+                ("rating", &quote_identifier(rating)),
+                ("user_type", id_type(user_kind)),
+                ("item_type", id_type(item_kind)),
+                ("relation", &self.relation.to_sql()),
+            ],
+        )
     }
 }
 
@@ -154,7 +159,7 @@ fn choose(argument: &str, columns: &[(&str, &str)], named: &NamedColumns) -> Res
     for (slot, (option, given, _)) in found.iter_mut().zip(&roles) {
         if let Some(name) = given {
             *slot = Some(position(columns, name).ok_or_else(|| {
-                Error::argument(option, format!("'{name}'"), format!("a column of {argument}: {}", list(columns)), "")
+                Error::argument(option, quoted(name), format!("a column of {argument}: {}", list(columns)), "")
             })?);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 
 /// A value as the caller gave it, before anybody has looked whether it fits.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ impl fmt::Display for OptionValue {
             OptionValue::Boolean(value) => write!(f, "{value}"),
             OptionValue::Integer(value) => write!(f, "{value}"),
             OptionValue::Real(value) => write!(f, "{value}"),
-            OptionValue::Text(value) => write!(f, "'{}'", value.escape_debug()),
+            OptionValue::Text(value) => f.write_str(&quoted(value)),
             OptionValue::List(values) => {
                 let values: Vec<_> = values.iter().map(ToString::to_string).collect();
                 write!(f, "[{}]", values.join(", "))

@@ -30,7 +30,7 @@ fn main() {
             let (file, extension) = (file.clone(), extension.clone());
             let stem = file.file_stem().unwrap_or_default().to_string_lossy();
             let name = format!("{stem} [duckdb {version}]");
-            trials.push(Trial::test(name, move || run_file(&file, version, &python, &extension)));
+            trials.push(Trial::test(name, move || run_file(&file, &python, &extension)));
         }
     }
     assert!(!trials.is_empty(), "tests/sql has no file with the ending .test");
@@ -45,7 +45,7 @@ fn test_files(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn run_file(file: &Path, version: &str, python: &Path, extension: &Path) -> Result<(), Failed> {
+fn run_file(file: &Path, python: &Path, extension: &Path) -> Result<(), Failed> {
     for (what, path) in [("the host", python), ("the extension", extension)] {
         if !path.exists() {
             return Err(format!("{what} is missing: {} (make configure release)", path.display()).into());
@@ -62,7 +62,6 @@ fn run_file(file: &Path, version: &str, python: &Path, extension: &Path) -> Resu
         let connection = Connection { host: Arc::clone(&host), number };
         async move { Ok(connection) }
     });
-    runner.add_label(&format!("duckdb-{version}"));
     runner.with_column_validator(sqllogictest::strict_column_validator);
     Ok(runner.run_multi(records)?)
 }
