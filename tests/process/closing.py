@@ -28,6 +28,15 @@ class Closing(InFolder):
                 self.assertTrue(free, "the file is still locked a second after closing")
                 self.assertFalse(file.with_name(f"{file.name}.wal").exists())
 
+    def test_a_process_that_ends_at_once_leaves_no_log_behind(self):
+        for name, ending in {"closes": "c.close()", "ends": "", "closes with a function": "c.close()"}.items():
+            with self.subTest(name):
+                file = self.folder / f"{name}.duckdb"
+                function = "c.create_function('f', lambda x: x, ['BIGINT'], 'BIGINT')" if "function" in name else ""
+                run(f"import sys\nc = connect(sys.argv[1])\n{function}\n{SESSIONS['trains and predicts']}\n{ending}", file)
+                self.assertTrue(file.exists())
+                self.assertFalse(file.with_name(f"{file.name}.wal").exists())
+
     def test_the_same_process_opens_it_again_read_only(self):
         first = connect(self.file)
         first.execute(SMALL)
