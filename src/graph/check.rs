@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::graph::engine::{Feed, FeedValues, Step};
-use crate::graph::op::{Dim, Element, NodeId, Op};
+use crate::graph::{Dim, Element, NodeId, Op};
 
 impl Step {
     /// Checks that an engine may write every new value over its state, as [`updates`](Self::updates) promises.
@@ -130,7 +130,7 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::op::{Graph, Shape};
+    use crate::graph::{Graph, Shape};
 
     fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
         result.unwrap_err().to_string()

@@ -1,7 +1,7 @@
 //! What runs a graph: the seam between how a model learns and where that is computed.
 
 use crate::error::Result;
-use crate::graph::op::{Graph, NodeId};
+use crate::graph::{Graph, NodeId};
 
 /// One training step: a graph, its loss, and what each state becomes.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Reverse-mode differentiation: appends to a graph the nodes that compute the derivatives of its loss.
 
 use crate::error::{Error, Result};
-use crate::graph::op::{Dim, Graph, NodeId, Op};
+use crate::graph::{Dim, Graph, NodeId, Op};
 
 /// The derivative of `loss` with respect to each of `wrt`, in that order and each in the shape of its node.
 ///

@@ -9,7 +9,7 @@ use ndarray::{ArrayD, Axis, IxDyn, arr0};
 
 use crate::error::{Error, Result};
 use crate::graph::engine::{Engine, Feed, FeedValues, Program, Step};
-use crate::graph::op::{NodeId, Op};
+use crate::graph::{NodeId, Op};
 
 /// Runs steps on ndarray; its device is `interpreter`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Losses as graph fragments: a scalar for a batch of predictions.
 
 use crate::error::Result;
-use crate::graph::op::{Graph, NodeId};
+use crate::graph::{Graph, NodeId};
 
 /// The mean squared error `1/B sum (prediction - target)^2` of two tensors of the same shape (`[B]`), a scalar.
 ///

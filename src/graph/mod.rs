@@ -9,6 +9,7 @@
 //! differ from run to run. Element-wise operations take two equal shapes, or a shape and a scalar, and nothing else:
 //! every other broadcast is spelt out ([`Graph::repeat_columns`], [`Graph::broadcast`]).
 
+mod build;
 mod check;
 mod engine;
 mod gradient;
@@ -16,9 +17,12 @@ mod interpreter;
 pub mod loss;
 mod op;
 pub mod optimiser;
+mod shape;
 mod text;
 
+pub use build::Graph;
 pub use engine::{Engine, Feed, FeedValues, Program, Step};
 pub use gradient::gradients;
 pub use interpreter::Interpreter;
-pub use op::{Dim, Element, Graph, Node, NodeId, Op, Shape};
+pub use op::{Node, NodeId, Op};
+pub use shape::{Dim, Element, Shape};

@@ -4,7 +4,7 @@
 //! single number is worked out on the host, in `f64`, and fed: the graph never divides a table by a bias correction.
 
 use crate::error::{Error, Result};
-use crate::graph::op::{Element, Graph, NodeId, Op, Shape};
+use crate::graph::{Element, Graph, NodeId, Op, Shape};
 
 /// Adam with decoupled weight decay, dense: every row of every parameter moves at every step.
 ///

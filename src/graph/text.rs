@@ -9,7 +9,7 @@
 use std::fmt;
 
 use crate::graph::engine::Step;
-use crate::graph::op::{Element, Graph, NodeId, Op};
+use crate::graph::{Element, Graph, NodeId, Op};
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

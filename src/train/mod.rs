@@ -8,9 +8,13 @@ mod options;
 mod report;
 mod scale;
 mod schedule;
+mod table;
+mod value;
 
 pub use config::TrainConfig;
 pub use fit::Training;
-pub use options::{Kind, N_FACTORS, OPTIONS, OptionRow, OptionValue, Options, RangeOption};
+pub use options::{Options, RangeOption};
 pub use report::{EpochReport, ValidScores};
 pub use schedule::{Schedule, StepSettings};
+pub use table::{Kind, N_FACTORS, OPTIONS, OptionRow};
+pub use value::OptionValue;

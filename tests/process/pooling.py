@@ -8,7 +8,7 @@ import _duckdb
 from support import EXTENSION, SMALL, InFolder
 
 # Longer than the moment that cofi keeps its connections when no other is left.
-RELEASED = 1.2
+RELEASED = 3
 
 
 class Pooling(InFolder):
