@@ -2,12 +2,12 @@
 
 use crate::graph::shape::{Element, Shape};
 
-/// A node of one [`Graph`]: an index that only that graph gives out.
+/// A node of one [`Graph`](crate::graph::Graph): an index that only that graph gives out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) u32);
 
 impl NodeId {
-    /// The position of the node in [`Graph::nodes`].
+    /// The position of the node in [`Graph::nodes`](crate::graph::Graph::nodes).
     pub fn index(self) -> usize {
         self.0 as usize
     }
