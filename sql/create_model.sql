@@ -1,4 +1,4 @@
--- The tables of model {id}: a row for each user and item of the training ratings, in the order of the dense index.
+-- The tables of model n: a row for each user and item of the training ratings, in the order of the dense index.
 CREATE TABLE {store}.users_{id} (
     id {user_type} NOT NULL,
     idx INTEGER NOT NULL,            -- 0, 1, 2, ... in ascending order of id

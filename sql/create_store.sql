@@ -1,4 +1,4 @@
--- The public format of what cofi stores, version 1. {store} is "database"."cofi_store".
+-- The public format of what cofi stores, version 1. The store is "database"."cofi_store".
 CREATE SCHEMA IF NOT EXISTS {store};
 CREATE SEQUENCE IF NOT EXISTS {store}.model_ids;
 CREATE TABLE IF NOT EXISTS {store}.models (

@@ -65,7 +65,6 @@ unsafe fn load(info: ffi::duckdb_extension_info, access: *const ffi::duckdb_exte
     // SAFETY: the handle is valid while the extension is being loaded.
     let database = unsafe { Database::open(handle) }?;
     functions::register(registering.connection, &database)?;
-    database.watch()?;
     Ok(true)
 }
 

@@ -6,8 +6,7 @@
 //! counts the connections, and when only ours have existed for half a second it drops them, which closes the database.
 //! `SET GLOBAL cofi_keep_connection = true` keeps them for hosts that hold a database open without any connection.
 
-use std::panic::catch_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,75 +14,49 @@ use duckdb::{Connection, ffi, types::Value};
 
 use crate::error::{Error, Result};
 use crate::store::cache::ModelCache;
+use crate::store::exit::Watcher;
 use crate::store::session::Session;
 
 /// The setting that keeps the connections.
 pub const KEEP_CONNECTION: &str = "cofi_keep_connection";
 
-/// How often the watcher counts connections.
-const POLL: Duration = Duration::from_millis(100);
-
 /// How long nobody else must have been connected before ours are dropped.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How long the end of the process waits for a watcher in the middle of a query.
-const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One database instance of the host, as cofi sees it.
 pub struct Database {
     reading: Mutex<Option<Session>>,
     training: Mutex<Option<Session>>,
-    watching: Mutex<Option<Session>>,
-    /// The host's numbers of the first two, to recognise a function called from one of them.
+    /// The host's numbers of the connections above, to recognise a function called from one of them.
     reading_id: u64,
     training_id: u64,
     cache: ModelCache,
 }
 
 impl Database {
-    /// Opens cofi's connections.
+    /// Opens cofi's connections, and starts the thread that drops them when they are the last ones.
     ///
     /// # Safety
     /// `handle` is the database handle of a host that is loading this extension right now.
     pub unsafe fn open(handle: ffi::duckdb_database) -> Result<Arc<Self>> {
         // SAFETY: the caller's promise, three times.
         let (reading, training, watching) = unsafe { (connect(handle)?, connect(handle)?, connect(handle)?) };
-        Ok(Arc::new(Self {
+        let database = Arc::new(Self {
             reading_id: connection_id(&reading)?,
             training_id: connection_id(&training)?,
             reading: Mutex::new(Some(reading)),
             training: Mutex::new(Some(training)),
-            watching: Mutex::new(Some(watching)),
             cache: ModelCache::default(),
-        }))
-    }
-
-    /// Starts the thread that drops the connections when they are the last ones.
-    pub fn watch(self: &Arc<Self>) -> Result<()> {
-        release_at_exit(Arc::downgrade(self));
-        let database = Arc::downgrade(self);
+        });
+        let watched = Arc::downgrade(&database);
+        let watcher = Watcher::count();
         thread::Builder::new()
             .name("cofi-watch".to_owned())
-            .spawn(move || {
-                let mut alone_since = None;
-                loop {
-                    thread::sleep(POLL);
-                    let Some(database) = database.upgrade() else { return };
-                    let mut watching = database.watching.lock().unwrap_or_else(PoisonError::into_inner);
-                    let Some(session) = &*watching else { return };
-                    if is_kept(session) || others_are_connected(session) {
-                        alone_since = None;
-                    } else if alone_since.get_or_insert_with(Instant::now).elapsed() >= GRACE
-                        && database.release(&mut watching)
-                    {
-                        return;
-                    }
-                }
-            })
-            .map(|_| ())
+            .spawn(move || watch(watcher, watching, &watched))
             .map_err(|error| {
                 Error::new("cofi could not start the thread that watches for the last connection").with_source(error)
-            })
+            })?;
+        Ok(database)
     }
 
     /// The connection that reads models.
@@ -117,16 +90,43 @@ impl Database {
         &self.cache
     }
 
-    /// Drops the connections, unless one is in use. With the last one goes the database, if nobody else is connected.
-    fn release(&self, watching: &mut Option<Session>) -> bool {
+    /// Drops the connections, unless one is in use.
+    fn release(&self) -> bool {
         let (Some(mut reading), Some(mut training)) = (try_lock(&self.reading), try_lock(&self.training)) else {
             return false;
         };
         *reading = None;
         *training = None;
-        *watching = None;
         true
     }
+}
+
+/// Drops the connections, its own last, when nobody else has been connected for a while or the process ends.
+///
+/// With the last connection goes the database, on this thread; `_watcher` is told of it when that is done.
+fn watch(_watcher: Watcher, watching: Session, database: &Weak<Database>) {
+    let mut alone_since = None;
+    loop {
+        let is_exiting = Watcher::sleep();
+        let Some(database) = database.upgrade() else { return };
+        if !may_release(&watching, is_exiting) {
+            alone_since = None;
+        } else if (is_exiting || alone_since.get_or_insert_with(Instant::now).elapsed() >= GRACE) && database.release()
+        {
+            return;
+        }
+        if is_exiting {
+            return;
+        }
+    }
+}
+
+/// Whether nobody else is connected and nobody asked to keep the connections, which counts while the process lives. A
+/// question that cannot be answered is no reason to let go.
+fn may_release(watching: &Session, is_exiting: bool) -> bool {
+    let is_kept = || is_true(watching, &format!("SELECT current_setting('{KEEP_CONNECTION}')"));
+    is_true(watching, "SELECT count <= 3 FROM duckdb_connection_count()") == Some(true)
+        && (is_exiting || is_kept() == Some(false))
 }
 
 /// A locked connection.
@@ -176,15 +176,6 @@ fn connection_id(session: &Session) -> Result<u64> {
     }
 }
 
-/// Whether somebody besides cofi is connected; a question that cannot be answered is no reason to let go.
-fn others_are_connected(session: &Session) -> bool {
-    is_true(session, "SELECT count > 3 FROM duckdb_connection_count()").unwrap_or(true)
-}
-
-fn is_kept(session: &Session) -> bool {
-    is_true(session, &format!("SELECT current_setting('{KEEP_CONNECTION}')")).unwrap_or(true)
-}
-
 fn is_true(session: &Session, question: &str) -> Option<bool> {
     match session.rows(question, Vec::new()).ok()?.into_iter().flatten().next() {
         Some(Value::Boolean(answer)) => Some(answer),
@@ -197,49 +188,5 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Ok(guard) => Some(guard),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => None,
-    }
-}
-
-/// The instances that have connections of cofi: the one thing that all share, for the end of a process comes to all.
-static LIVE: Mutex<Vec<Weak<Database>>> = Mutex::new(Vec::new());
-
-/// Has the connections dropped when the process ends, if they are the last ones: a program that closes its database and
-/// ends within half a second finds it closed, its log merged into the file.
-fn release_at_exit(database: Weak<Database>) {
-    static REGISTERED: Once = Once::new();
-    let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
-    live.retain(|database| database.strong_count() > 0);
-    live.push(database);
-    // SAFETY: the handler is a plain function of this library, which the host never unloads.
-    REGISTERED.call_once(|| {
-        unsafe { libc::atexit(at_exit) };
-    });
-}
-
-/// Registered when the host had long begun, so it runs before the host's own globals are destroyed.
-extern "C" fn at_exit() {
-    // Nobody may be told anything any more; that nothing unwinds into C is what matters.
-    let _ = catch_unwind(|| {
-        let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
-        for database in live.iter().filter_map(Weak::upgrade) {
-            let Some(mut watching) = lock_patiently(&database.watching) else { continue };
-            if watching.as_ref().is_some_and(|session| !others_are_connected(session)) {
-                database.release(&mut watching);
-            }
-            // Kept for good: a watcher that asked the host again while its globals are destroyed would crash the process.
-            std::mem::forget(watching);
-            std::mem::forget(Arc::clone(&database));
-        }
-    });
-}
-
-fn lock_patiently<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    let waiting_since = Instant::now();
-    loop {
-        match try_lock(mutex) {
-            Some(guard) => return Some(guard),
-            None if waiting_since.elapsed() >= EXIT_PATIENCE => return None,
-            None => thread::sleep(Duration::from_millis(1)),
-        }
     }
 }

@@ -5,6 +5,7 @@
 mod cache;
 mod connections;
 mod drop;
+mod exit;
 mod list;
 mod load;
 mod model;

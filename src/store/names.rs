@@ -17,7 +17,8 @@ pub fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A file of `sql/` with its `{placeholders}` filled, in one pass: a value that has braces itself stays as it is.
+/// A file of `sql/` with its `{placeholders}` filled, in one pass: a value that has braces itself stays as it is. No
+/// placeholder stands in a comment, where a value with a line break would end it.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut sql = String::with_capacity(template.len());
     let mut rest = template;
