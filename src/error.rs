@@ -44,13 +44,17 @@ impl Error {
     }
 }
 
-/// A text in single quotes as a message shows it: characters that a terminal would act on are spelt out.
+/// The characters of a text that a message repeats.
+const LONGEST_QUOTE: usize = 300;
+
+/// A text in single quotes as a message shows it: no longer than needed, and characters that a terminal would act on are spelt out.
 pub fn quoted(text: &str) -> String {
-    let shown = text.chars().map(|character| match character.is_control() {
+    let shown = text.chars().take(LONGEST_QUOTE).map(|character| match character.is_control() {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     });
-    format!("'{}'", shown.collect::<String>())
+    let rest = if text.chars().nth(LONGEST_QUOTE).is_some() { "..." } else { "" };
+    format!("'{}{rest}'", shown.collect::<String>())
 }
 
 impl fmt::Display for Error {

@@ -1,12 +1,11 @@
 //! `cofi_info()`: what is here, and what can be used.
 
-use duckdb::types::Value;
-
 use crate::error::Result;
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::runtime::{Library, usable_devices};
+use crate::store::host_version;
 
 /// Versions, the library, and for each device whether it can be used or why not.
 pub struct Info {
@@ -23,14 +22,8 @@ impl TableFunction for Info {
         Ok((Self { library }, vec![("property", Type::Varchar), ("value", Type::Varchar)]))
     }
 
-    fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
-        let session = call.database.reading(call.caller.connection_id)?;
-        let duckdb = match session.rows("SELECT version()", Vec::new())?.pop().and_then(|mut row| row.pop()) {
-            Some(Value::Text(version)) => version,
-            _ => String::new(),
-        };
-        drop(session);
-        let mut rows = vec![("cofi", env!("CARGO_PKG_VERSION").to_owned()), ("duckdb", duckdb)];
+    fn start(&self, _call: Execution) -> Result<Box<dyn Rows>> {
+        let mut rows = vec![("cofi", env!("CARGO_PKG_VERSION").to_owned()), ("duckdb", host_version())];
         match Library::load(self.library.as_deref()) {
             Ok(library) => {
                 rows.push(("onnxruntime", library.version().to_owned()));

@@ -98,7 +98,7 @@ impl Request {
             None => None,
         };
         let store = Store::for_model(&session, &model)?;
-        if !session.is_writable(store.database())? {
+        if session.attached(store.database())?.is_read_only {
             return Err(Error::new(format!(
                 "database '{}' is read-only: a model cannot be stored there; open it for writing, or name another attached database \
                  with model := 'database.name'",

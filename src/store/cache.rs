@@ -31,19 +31,18 @@ impl Database {
         };
         session.use_search_path(search_path)?;
         let store = Store::for_model(&session, model)?;
-        let Some(version) = store.find(&session, &model.name)? else {
-            self.cache().forget(&store, &model.name);
-            return Err(store.missing(&session, &model.name));
-        };
         if let Some(known) = self.cache().get(&store, &model.name)
-            && known.version == version
-            && has_its_tables(&session, &store, version)
+            && store.find(&session, &model.name)? == Some(known.version)
+            && has_its_tables(&session, &store, known.version)
         {
             return Ok(known);
         }
         // Forgotten first: while a model is read, the old one need not be in memory beside it.
         self.cache().forget(&store, &model.name);
-        let loaded = Arc::new(load_model(&session, &store, &model.name, version)?);
+        let Some(loaded) = load_model(&session, &store, &model.name)? else {
+            return Err(store.missing(&session, &model.name));
+        };
+        let loaded = Arc::new(loaded);
         self.cache().remember(search_path, model, store, Arc::clone(&loaded));
         Ok(loaded)
     }

@@ -16,16 +16,18 @@ use crate::store::schema::{ModelVersion, Store, edited};
 use crate::store::session::{Session, text};
 use crate::store::source::id_type;
 
-/// Reads a model, all of it as of one moment.
+/// Reads the model that has a name now, all of it as of one moment; `None` where there is none.
 ///
 /// # Errors
 /// Tables that are not as cofi wrote them.
-pub fn load_model(session: &Session, store: &Store, name: &str, version: ModelVersion) -> Result<StoredModel> {
+pub fn load_model(session: &Session, store: &Store, name: &str) -> Result<Option<StoredModel>> {
+    // One transaction: a training that replaces the model meanwhile cannot be seen half.
     let transaction = session.begin()?;
+    let Some(version) = store.find(&transaction, name)? else { return Ok(None) };
     let model =
         read(&transaction, store, version).map_err(|error| edited(name, "one of its tables").with_source(error))?;
     transaction.commit()?;
-    Ok(model)
+    Ok(Some(model))
 }
 
 fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<StoredModel> {
@@ -95,7 +97,9 @@ fn read_side(session: &Session, store: &Store, table: &str, n_factors: usize) ->
         }
         biases.push(floats(batch, 2)?);
         deviations.push(floats(batch, 3)?);
-        counts.extend(integers(batch, 4)?.iter().map(|count| *count as u32));
+        for count in integers(batch, 4)? {
+            counts.push(u32::try_from(*count).map_err(|_| Error::new(format!("{table} has n_ratings = {count}")))?);
+        }
         let lists: &FixedSizeListArray = typed(batch, 5, |column| column.as_fixed_size_list_opt())?;
         let elements = lists.values().as_primitive_opt::<Float32Type>().filter(|elements| elements.null_count() == 0);
         match elements {

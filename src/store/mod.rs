@@ -22,5 +22,5 @@ pub use model::{Side, StoredModel};
 pub use names::{ModelName, TableName, quote_identifier};
 pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
-pub use session::{Session, Transaction, is_missing, text};
+pub use session::{Session, Transaction, host_version, is_missing, text};
 pub use source::{NamedColumns, Relation, Source};

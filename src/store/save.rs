@@ -15,7 +15,7 @@ use crate::store::drop::remove;
 use crate::store::model::{Side, side_deviations, side_tables};
 use crate::store::names::quote_literal;
 use crate::store::schema::{FORMAT_VERSION, Store};
-use crate::store::session::Session;
+use crate::store::session::{Session, host_version};
 use crate::store::source::id_type;
 use crate::train::EpochReport;
 
@@ -47,9 +47,7 @@ pub struct NewModel<'a> {
 pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel<'_>) -> Result<()> {
     let transaction = session.begin()?;
     transaction.execute(&store.sql(include_str!("../../sql/create_store.sql"), &[]))?;
-    if let Some(old) = store.find(&transaction, name)? {
-        remove(&transaction, store, old)?;
-    }
+    remove(&transaction, store, name)?;
     let id = next_id(&transaction, store)?;
     let (users, items) = (&model.dataset.users, &model.dataset.items);
     let placeholders = [
@@ -184,7 +182,7 @@ fn append(
 }
 
 fn append_history(session: &Session, store: &Store, id: i64, model: &NewModel<'_>) -> Result<()> {
-    let sql = store.sql("INSERT INTO {store}.history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", &[]);
+    let sql = store.sql(include_str!("../../sql/insert_history.sql"), &[]);
     for report in model.history {
         let valid = report.valid;
         session.execute_with(
@@ -206,10 +204,6 @@ fn append_history(session: &Session, store: &Store, id: i64, model: &NewModel<'_
 }
 
 fn insert_model(session: &Session, store: &Store, id: i64, name: &str, model: &NewModel<'_>) -> Result<()> {
-    let duckdb_version = match session.rows("SELECT version()", Vec::new())?.first().map(Vec::as_slice) {
-        Some([Value::Text(version)]) => version.clone(),
-        _ => return Err(Error::new("the host did not tell its version")),
-    };
     let parts = model.embeddings.parts();
     let valid = model.history.last().and_then(|report| report.valid);
     let dataset = model.dataset;
@@ -237,7 +231,7 @@ fn insert_model(session: &Session, store: &Store, id: i64, name: &str, model: &N
             optional(valid.map(|valid| valid.mae)),
             optional(valid.and_then(|valid| valid.accuracy)),
             Value::Text(env!("CARGO_PKG_VERSION").to_owned()),
-            Value::Text(duckdb_version),
+            Value::Text(host_version()),
             Value::Text(model.onnxruntime_version.to_owned()),
         ],
     )

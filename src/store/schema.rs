@@ -36,7 +36,7 @@ impl Store {
     /// The store that a model's name means, looked up with the session's search path.
     pub fn for_model(session: &Session, model: &ModelName) -> Result<Self> {
         match &model.database {
-            Some(database) => Ok(Self::of(database.clone())),
+            Some(database) => session.attached(database).map(|attached| Self::of(attached.name)),
             None => session.current_database().map(Self::of),
         }
     }
@@ -90,9 +90,6 @@ impl Store {
 
     /// What to say when a model is not there.
     pub fn missing(&self, session: &Session, name: &str) -> Error {
-        if let Err(no_database) = session.is_writable(&self.database) {
-            return no_database;
-        }
         let known = session
             .rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new())
             .unwrap_or_default();
@@ -112,6 +109,6 @@ impl Store {
 /// A stored model that is not as cofi wrote it.
 pub fn edited(name: &str, what: &str) -> Error {
     Error::new(format!(
-        "model '{name}' cannot be read: {what} is not as cofi wrote it; train the model again or drop it"
+        "model '{name}' cannot be read: {what} is not as cofi wrote it; train the model again, drop it with cofi_drop, or drop the schema cofi_store"
     ))
 }

@@ -1,7 +1,9 @@
 //! One connection of cofi's own, with the few things that cofi does on one.
 
+use std::ffi::CStr;
+
 use arrow::array::RecordBatch;
-use duckdb::{Connection, params_from_iter, types::Value};
+use duckdb::{Connection, ffi, params_from_iter, types::Value};
 
 use crate::error::{Error, Result};
 use crate::store::names::{quote_identifier, quote_literal};
@@ -34,9 +36,14 @@ impl Session {
         self.connection.execute(sql, params_from_iter(values)).map(|_| ()).map_err(failed)
     }
 
-    /// Checks that a query can be prepared, without running it.
+    /// Checks that a query without parameters can be prepared, without running it.
     pub fn prepare(&self, sql: &str) -> Result<()> {
-        self.connection.prepare(sql).map(|_| ()).map_err(failed)
+        match self.connection.prepare(sql).map_err(failed)?.parameter_count() {
+            0 => Ok(()),
+            n => Err(Error::new(format!(
+                "expected a query without parameters, this one has {n}; write the values into it"
+            ))),
+        }
     }
 
     /// All rows of a small result.
@@ -87,23 +94,41 @@ impl Session {
         }
     }
 
-    /// Whether an attached database of this name exists and can be written; an error where it does not exist.
-    pub fn is_writable(&self, database: &str) -> Result<bool> {
-        let sql = "SELECT readonly FROM duckdb_databases() WHERE database_name = ? AND NOT internal";
-        match self.rows(sql, vec![Value::Text(database.to_owned())])?.first().and_then(|row| row.first()) {
-            Some(Value::Boolean(read_only)) => Ok(!read_only),
-            _ => {
-                let known = self
-                    .rows("SELECT database_name FROM duckdb_databases() WHERE NOT internal ORDER BY 1", Vec::new())?;
-                let names = known.iter().filter_map(|row| text(row.first()?)).map(quote_identifier).collect::<Vec<_>>();
-                Err(Error::new(format!(
-                    "there is no attached database {}; attached are: {}",
-                    quote_identifier(database),
-                    names.join(", ")
-                )))
-            }
+    /// An attached database, its name found as the host finds names: in any case.
+    ///
+    /// # Errors
+    /// No such database; the message lists those that are attached.
+    pub fn attached(&self, database: &str) -> Result<Attached> {
+        let sql = "SELECT database_name, readonly FROM duckdb_databases() WHERE NOT internal ORDER BY database_name";
+        let all = self.rows(sql, Vec::new())?;
+        let all = all.iter().filter_map(|row| match row.as_slice() {
+            [Value::Text(name), Value::Boolean(is_read_only)] => Some((name, *is_read_only)),
+            _ => None,
+        });
+        let lower = database.to_lowercase();
+        match all.clone().find(|(name, _)| name.to_lowercase() == lower) {
+            Some((name, is_read_only)) => Ok(Attached { name: name.clone(), is_read_only }),
+            None => Err(Error::new(format!(
+                "there is no attached database {}; attached are: {}",
+                quote_identifier(database),
+                all.map(|(name, _)| quote_identifier(name)).collect::<Vec<_>>().join(", ")
+            ))),
         }
     }
+}
+
+/// A database that the host has attached.
+pub struct Attached {
+    /// Its name as the host spells it.
+    pub name: String,
+    /// Whether nothing can be stored there.
+    pub is_read_only: bool,
+}
+
+/// The host's version: `v2.0.0`.
+pub fn host_version() -> String {
+    // SAFETY: a constant string of the host's.
+    unsafe { CStr::from_ptr(ffi::duckdb_library_version()) }.to_string_lossy().into_owned()
 }
 
 /// An open transaction of a session.

@@ -95,7 +95,9 @@ impl Source {
     /// # Errors
     /// No such relation, in the host's words; no such column, or columns of types that cannot be used.
     pub fn resolve(session: &Session, argument: &str, relation: Relation, named: &NamedColumns) -> Result<Self> {
-        let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new());
+        let select = format!("SELECT * FROM {}", relation.to_sql());
+        // Prepared first, for the host stumbles over describing a query with parameters.
+        let described = session.prepare(&select).and_then(|()| session.rows(&format!("DESCRIBE {select}"), Vec::new()));
         let described = described.map_err(|error| match &relation {
             Relation::Named(_) => error,
             Relation::Query(_) => error.context(argument),

@@ -160,7 +160,7 @@ impl Training {
 fn diverged(epoch: u32, config: &TrainConfig) -> Error {
     Error::new(format!(
         "the training diverged in epoch {epoch}: its numbers are no longer finite; nothing is stored; lower learning_rate ({}) or \
-         init_std ({}), or give a y_range",
+         init_std ({}), raise eps, or give a y_range",
         config.learning_rate, config.init_std
     ))
 }

@@ -91,6 +91,26 @@ class Cancelling(InFolder):
         self.assertFalse(thread.is_alive())
         self.assertLess(slowest, 5)
 
+    def test_predictions_while_the_model_is_trained_again_and_again(self):
+        connection = connect(self.file)
+        connection.execute(SMALL)
+        connection.execute("CALL cofi_train('ratings', 4)")
+        expected = {one(connection, "SELECT cofi_predict(1, 101)")}
+        is_done, trainer = threading.Event(), connection.cursor()
+
+        def train():
+            while not is_done.is_set():
+                trainer.execute("CALL cofi_train('ratings', 4)").fetchall()
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        try:
+            found = {one(connection, "SELECT cofi_predict(1, 101)") for _ in range(400)}
+        finally:
+            is_done.set()
+            thread.join(60)
+        self.assertEqual(found, expected)
+
     def test_two_trainings_at_once(self):
         connection = connect(self.file)
         connection.execute(LARGE)
