@@ -95,11 +95,13 @@ impl Source {
     /// # Errors
     /// No such relation, in the host's words; no such column, or columns of types that cannot be used.
     pub fn resolve(session: &Session, argument: &str, relation: Relation, named: &NamedColumns) -> Result<Self> {
-        let select = format!("SELECT * FROM {}", relation.to_sql());
-        // Prepared first, for the host stumbles over describing a query with parameters.
-        let described = session.prepare(&select).and_then(|()| session.rows(&format!("DESCRIBE {select}"), Vec::new()));
+        let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new());
         let described = described.map_err(|error| match &relation {
             Relation::Named(_) => error,
+            // The host stumbles over parameters in there, which nobody could give a value.
+            Relation::Query(_) if error.to_string().starts_with("INTERNAL Error") => {
+                Error::argument(argument, "the query", "a query without parameters", "write the values into it")
+            }
             Relation::Query(_) => error.context(argument),
         })?;
         let columns: Vec<(&str, &str)> =
