@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::functions::arguments::Arguments;
 use crate::functions::caller::Visibility;
 use crate::functions::host::{Chunk, Type};
@@ -129,7 +129,16 @@ impl Request {
         if let Some((validation, _)) = &self.validation {
             session.stream(&validation.to_sql(user_kind, item_kind), |batch| builder.push_validation(batch))?;
         }
-        builder.finish()
+        let dataset = builder.finish()?;
+        match &self.validation {
+            Some((_, text)) if dataset.valid.is_empty() => Err(Error::argument(
+                "validation",
+                quoted(text),
+                "at least one row without a NULL",
+                "leave it out to hold out a fraction",
+            )),
+            _ => Ok(dataset),
+        }
     }
 
     fn spec(&self, batch_size: usize) -> Spec {

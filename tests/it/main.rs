@@ -7,3 +7,4 @@ mod gradients;
 mod onnx;
 mod reference;
 mod support;
+mod tidy;
