@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::{CStr, CString, c_void};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use duckdb::ffi;
@@ -174,9 +175,9 @@ impl Chunk {
     }
 
     /// A column to read or to write.
-    pub fn column(&self, index: usize) -> Vector {
+    pub fn column(&self, index: usize) -> Vector<'_> {
         // SAFETY: the chunk is valid; the functions of this crate only ask for columns they declared.
-        Vector(unsafe { ffi::duckdb_data_chunk_get_vector(self.0, index as u64) })
+        Vector::of(unsafe { ffi::duckdb_data_chunk_get_vector(self.0, index as u64) })
     }
 }
 
@@ -185,13 +186,18 @@ impl Chunk {
 /// Rows read are below the chunk's length and rows written below its capacity, and the accessor fits the declared type:
 /// every function of this crate keeps to the columns that it declared.
 #[derive(Clone, Copy)]
-pub struct Vector(ffi::duckdb_vector);
+pub struct Vector<'a>(ffi::duckdb_vector, PhantomData<&'a ()>);
 
-impl Vector {
+impl<'a> Vector<'a> {
     /// # Safety
-    /// `vector` stays valid as long as the result is used.
+    /// `vector` stays valid for `'a`.
     pub unsafe fn new(vector: ffi::duckdb_vector) -> Self {
-        Self(vector)
+        Self::of(vector)
+    }
+
+    /// A vector, or a part of one, that the caller knows to be valid for `'a`.
+    fn of(vector: ffi::duckdb_vector) -> Self {
+        Self(vector, PhantomData)
     }
 
     /// Whether a row is NULL.
@@ -231,7 +237,7 @@ impl Vector {
     }
 
     /// The text of a row.
-    pub fn text<'a>(self, row: usize) -> Result<&'a str> {
+    pub fn text(self, row: usize) -> Result<&'a str> {
         // SAFETY: the row holds a string of the host, which lives as long as the callback's chunk.
         let bytes = unsafe {
             let string = self.data::<ffi::duckdb_string_t>().add(row);
@@ -250,20 +256,20 @@ impl Vector {
     }
 
     /// The elements of an array column: row `r` has the elements from `r * size` on.
-    pub fn array_child(self) -> Vector {
+    pub fn array_child(self) -> Vector<'a> {
         // SAFETY: see the type's doc.
-        Vector(unsafe { ffi::duckdb_array_vector_get_child(self.0) })
+        Vector::of(unsafe { ffi::duckdb_array_vector_get_child(self.0) })
     }
 
     /// The column of a field of a struct.
-    pub fn field(self, index: usize) -> Vector {
+    pub fn field(self, index: usize) -> Vector<'a> {
         // SAFETY: see the type's doc.
-        Vector(unsafe { ffi::duckdb_struct_vector_get_child(self.0, index as u64) })
+        Vector::of(unsafe { ffi::duckdb_struct_vector_get_child(self.0, index as u64) })
     }
 
     /// Appends `n_elements` to a list column as its value at `row`; they are written to the returned child vector from
     /// the returned position on.
-    pub fn push_list(self, row: usize, n_elements: usize) -> Result<(Vector, usize)> {
+    pub fn push_list(self, row: usize, n_elements: usize) -> Result<(Vector<'a>, usize)> {
         // SAFETY: see the type's doc; the child is fetched after the reservation, which may move it.
         unsafe {
             let first = ffi::duckdb_list_vector_get_size(self.0);
@@ -275,10 +281,12 @@ impl Vector {
             }
             let entry = ffi::duckdb_list_entry { offset: first, length: n_elements as u64 };
             self.data::<ffi::duckdb_list_entry>().add(row).write(entry);
-            Ok((Vector(ffi::duckdb_list_vector_get_child(self.0)), first as usize))
+            Ok((Vector::of(ffi::duckdb_list_vector_get_child(self.0)), first as usize))
         }
     }
 
+    /// # Safety
+    /// The vector holds values of `T`, as the type's doc says.
     unsafe fn data<T>(self) -> *mut T {
         // SAFETY: the vector is valid, as `new` was promised.
         unsafe { ffi::duckdb_vector_get_data(self.0).cast() }
