@@ -1,1 +1,1 @@
-SELECT spec, mean, mu, lo, hi FROM {store}.models WHERE id = {id}
+SELECT spec::VARCHAR, mean::DOUBLE, mu::FLOAT, lo::FLOAT, hi::FLOAT FROM {store}.models WHERE id = {id}

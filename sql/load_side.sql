@@ -2,4 +2,4 @@
 SELECT id::{id_type} AS id, idx::INTEGER AS idx, bias::FLOAT AS bias, deviation::FLOAT AS deviation,
     n_ratings::INTEGER AS n_ratings, factors::FLOAT[{n_factors}] AS factors
 FROM {store}.{table}
-ORDER BY idx
+ORDER BY idx ASC

@@ -83,7 +83,7 @@ impl Registering {
         Ok(Self { connection })
     }
 
-    /// Adds a setting, NULL or false at first.
+    /// Adds a setting, empty or false at first.
     fn option(&self, name: &str, meaning: &str, kind: ffi::duckdb_type) -> Result<()> {
         // SAFETY: the option and its parts are created, copied by the host and destroyed here.
         let state = unsafe {

@@ -6,6 +6,9 @@ use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::store::{ModelName, drop_model};
 
+/// The columns of the answer.
+const COLUMNS: [Column; 2] = [("model", Type::Varchar), ("id", Type::Bigint)];
+
 /// Drops a model with its tables when the statement runs, and returns its name and id.
 pub struct Drop(ModelName);
 
@@ -15,13 +18,14 @@ impl TableFunction for Drop {
 
     fn bind(_call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let model = ModelName::parse(&arguments.positional_text("model")?)?;
-        Ok((Self(model), vec![("model", Type::Varchar), ("id", Type::Bigint)]))
+        Ok((Self(model), COLUMNS.to_vec()))
     }
 
     fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
-        let id = drop_model(&session, &self.0)?;
-        Ok(Cells::rows(vec![vec![Cell::Text(self.0.to_string()), Cell::Bigint(id)]]))
+        let (id, store) = drop_model(&session, &self.0)?;
+        call.database.cache().forget(&store, &self.0.name);
+        Ok(Cells::rows(&COLUMNS, vec![vec![Cell::Text(self.0.to_string()), Cell::Bigint(id)]]))
     }
 }

@@ -26,6 +26,6 @@ impl TableFunction for History {
         let session = call.database.reading(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let epochs = list_history(&session, &self.0)?;
-        Ok(Cells::rows(epochs.into_iter().map(|row| row.into_iter().map(cell).collect()).collect()))
+        Ok(Cells::rows(&EPOCH_COLUMNS, epochs.into_iter().map(|row| row.into_iter().map(cell).collect()).collect()))
     }
 }

@@ -7,6 +7,9 @@ use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableF
 use crate::runtime::{Library, usable_devices};
 use crate::store::host_version;
 
+/// The columns of the answer.
+const COLUMNS: [Column; 2] = [("property", Type::Varchar), ("value", Type::Varchar)];
+
 /// Versions, the library, and for each device whether it can be used or why not.
 pub struct Info {
     /// The setting `cofi_onnxruntime`.
@@ -19,7 +22,7 @@ impl TableFunction for Info {
 
     fn bind(call: &Call<'_>, _arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
-        Ok((Self { library }, vec![("property", Type::Varchar), ("value", Type::Varchar)]))
+        Ok((Self { library }, COLUMNS.to_vec()))
     }
 
     fn start(&self, _call: Execution) -> Result<Box<dyn Rows>> {
@@ -37,6 +40,7 @@ impl TableFunction for Info {
             Err(reason) => rows.push(("onnxruntime", format!("not usable: {reason}"))),
         }
         Ok(Cells::rows(
+            &COLUMNS,
             rows.into_iter().map(|(property, value)| vec![Cell::from(property), Cell::Text(value)]).collect(),
         ))
     }

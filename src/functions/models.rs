@@ -10,19 +10,23 @@ use crate::model::Spec;
 use crate::store::{list_models, text};
 
 /// A row for each model, with what it is, how it was trained and how well.
-pub struct Models;
+pub struct Models {
+    columns: Vec<Column>,
+}
 
 impl TableFunction for Models {
     const NAME: &'static str = "cofi_models";
     const POSITIONAL: &'static [&'static str] = &[];
 
     fn bind(_call: &Call<'_>, _arguments: Arguments) -> Result<(Self, Vec<Column>)> {
-        let mut columns = vec![
+        let mut columns: Vec<Column> = vec![
             ("model", Type::Varchar),
             ("id", Type::Bigint),
             ("n_users", Type::Bigint),
             ("n_items", Type::Bigint),
             ("n_ratings", Type::Bigint),
+            ("n_validation", Type::Bigint),
+            ("n_skipped", Type::Bigint),
             ("valid_loss", Type::Double),
             ("rmse", Type::Double),
             ("mae", Type::Double),
@@ -41,14 +45,14 @@ impl TableFunction for Models {
             ("created_at", Type::Timestamp),
         ];
         columns.splice(2..2, FROM_SPEC);
-        Ok((Self, columns))
+        Ok((Self { columns: columns.clone() }, columns))
     }
 
     fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
         let session = call.database.reading(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let models = list_models(&session)?;
-        Ok(Cells::rows(models.into_iter().map(with_spec).collect()))
+        Ok(Cells::rows(&self.columns, models.into_iter().map(with_spec).collect()))
     }
 }
 

@@ -6,6 +6,15 @@ use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::train::OPTIONS;
 
+/// The columns of the answer.
+const COLUMNS: [Column; 5] = [
+    ("name", Type::Varchar),
+    ("type", Type::Varchar),
+    ("default", Type::Varchar),
+    ("range", Type::Varchar),
+    ("meaning", Type::Varchar),
+];
+
 /// The table of options that checks them, as rows.
 pub struct Options;
 
@@ -14,14 +23,13 @@ impl TableFunction for Options {
     const POSITIONAL: &'static [&'static str] = &[];
 
     fn bind(_call: &Call<'_>, _arguments: Arguments) -> Result<(Self, Vec<Column>)> {
-        let names = ["name", "type", "default", "range", "meaning"];
-        Ok((Self, names.map(|name| (name, Type::Varchar)).to_vec()))
+        Ok((Self, COLUMNS.to_vec()))
     }
 
     fn start(&self, _call: Execution) -> Result<Box<dyn Rows>> {
         let rows = OPTIONS.iter().map(|row| {
             [row.name, row.kind.sql_type(), row.default, &row.kind.to_string(), row.meaning].map(Cell::from).to_vec()
         });
-        Ok(Cells::rows(rows.collect()))
+        Ok(Cells::rows(&COLUMNS, rows.collect()))
     }
 }

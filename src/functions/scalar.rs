@@ -169,7 +169,7 @@ pub struct Models {
 }
 
 impl Models {
-    /// The model of the last argument of a row where the overload has one there, else the default.
+    /// The model of a name as it is stored now, looked up once.
     ///
     /// # Errors
     /// No such model; a stored model that cannot be read.
@@ -204,7 +204,7 @@ pub fn register<F: ScalarFunction>(connection: ffi::duckdb_connection, database:
             }
             ffi::duckdb_scalar_function_set_return_type(function, overload.returns.to_logical().raw());
             ffi::duckdb_scalar_function_set_volatile(function);
-            // NULLs are handled here: a default-NULL function would not be called, but its model not be looked up either.
+            // NULLs are handled here, row by row: a NULL answers before a model is looked for.
             ffi::duckdb_scalar_function_set_special_handling(function);
             let registered = Registered { database: Arc::clone(database), parameters: overload.parameters };
             let extra = Box::into_raw(Box::new(registered)).cast();

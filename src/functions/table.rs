@@ -9,7 +9,7 @@ use duckdb::vtab::Value;
 use crate::error::{Error, Result};
 use crate::functions::arguments::{Arguments, argument_value};
 use crate::functions::caller::{Caller, Context};
-use crate::functions::host::{Chunk, Type, c_string, contain, drop_box};
+use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
 use crate::store::Database;
 
 /// A column of a result.
@@ -200,36 +200,45 @@ impl From<&str> for Cell {
 }
 
 impl Cell {
-    /// Writes the value to a row of a column of its type.
-    pub fn write(&self, column: crate::functions::host::Vector, row: usize) {
-        match self {
-            Cell::Null => column.set_null(row),
-            Cell::Boolean(value) => column.set(row, *value),
-            Cell::Integer(value) => column.set(row, *value),
-            Cell::Bigint(value) | Cell::Timestamp(value) => column.set(row, *value),
-            Cell::Float(value) => column.set(row, *value),
-            Cell::Double(value) => column.set(row, *value),
-            Cell::Text(value) => column.set_text(row, value),
+    /// Writes the value to a row of a column of the type `declared`.
+    ///
+    /// # Errors
+    /// A value of another type: written all the same, it would be read as what it is not.
+    pub fn write(&self, declared: &Type, column: Vector, row: usize) -> Result<()> {
+        match (self, declared) {
+            (Cell::Null, _) => column.set_null(row),
+            (Cell::Boolean(value), Type::Boolean) => column.set(row, *value),
+            (Cell::Integer(value), Type::Integer) => column.set(row, *value),
+            (Cell::Bigint(value), Type::Bigint) | (Cell::Timestamp(value), Type::Timestamp) => column.set(row, *value),
+            (Cell::Float(value), Type::Float) => column.set(row, *value),
+            (Cell::Double(value), Type::Double) => column.set(row, *value),
+            (Cell::Text(value), Type::Varchar) => column.set_text(row, value),
+            (other, declared) => return Err(Error::new(format!("{other:?} came where {declared:?} was declared"))),
         }
+        Ok(())
     }
 }
 
 /// A small result that is known whole when the execution begins.
-pub struct Cells(std::vec::IntoIter<Vec<Cell>>);
+pub struct Cells {
+    types: Vec<Type>,
+    rows: std::vec::IntoIter<Vec<Cell>>,
+}
 
 impl Cells {
     /// Rows with a cell for each column, in the columns' types or NULL.
-    pub fn rows(rows: Vec<Vec<Cell>>) -> Box<dyn Rows> {
-        Box::new(Self(rows.into_iter()))
+    pub fn rows(columns: &[Column], rows: Vec<Vec<Cell>>) -> Box<dyn Rows> {
+        let types = columns.iter().map(|(_, declared)| declared.clone()).collect();
+        Box::new(Self { types, rows: rows.into_iter() })
     }
 }
 
 impl Rows for Cells {
     fn next(&mut self, chunk: &mut Chunk) -> Result<()> {
         let mut n_rows = 0;
-        for cells in self.0.by_ref().take(Chunk::capacity()) {
-            for (column, cell) in cells.iter().enumerate() {
-                cell.write(chunk.column(column), n_rows);
+        for cells in self.rows.by_ref().take(Chunk::capacity()) {
+            for (column, (cell, declared)) in cells.iter().zip(&self.types).enumerate() {
+                cell.write(declared, chunk.column(column), n_rows)?;
             }
             n_rows += 1;
         }

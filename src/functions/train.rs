@@ -191,11 +191,13 @@ fn resolve(call: &Call<'_>, session: &Session, argument: &str, text: &str, colum
         )));
     }
     Source::resolve(session, argument, relation, columns).map_err(|error| match (is_missing(&error), visible) {
-        (true, Some(_)) => Error::new(format!(
+        (true, Some(_)) if !session.knows(name.table()).unwrap_or(true) => Error::new(format!(
             "{argument} = '{name}': the table was created by this transaction, which is not yet committed: cofi reads through a \
              connection of its own, which does not see it; COMMIT first"
         )),
         (true, None) => Error::new(format!("{argument} = '{name}': there is no such table or view")).with_source(error),
+        // A view over a table that is gone, say, in the host's own words.
+        (true, Some(_)) => error.context(format_args!("{argument} = '{name}'")),
         (false, _) => error,
     })
 }
@@ -244,7 +246,7 @@ impl Rows for TrainRows {
         let unseen = &running.history[running.n_returned..];
         for (row, report) in unseen.iter().enumerate() {
             for (column, cell) in cells(report, &running.device).iter().enumerate() {
-                cell.write(chunk.column(column), row);
+                cell.write(&EPOCH_COLUMNS[column].1, chunk.column(column), row)?;
             }
         }
         chunk.set_len(unseen.len());
@@ -286,7 +288,9 @@ fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {
     let session = call.database.training(call.caller.connection_id)?;
     session.use_search_path(&call.caller.search_path)?;
     let store = Store::for_model(&session, &request.model)?;
-    save_model(&session, &store, &request.model.name, &model)
+    save_model(&session, &store, &request.model.name, &model)?;
+    call.database.cache().forget(&store, &request.model.name);
+    Ok(())
 }
 
 fn cells(report: &EpochReport, device: &str) -> [Cell; EPOCH_COLUMNS.len()] {

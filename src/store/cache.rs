@@ -59,7 +59,8 @@ impl ModelCache {
         models.get(&(store.clone(), name.to_owned())).cloned()
     }
 
-    fn forget(&self, store: &Store, name: &str) {
+    /// Drops the copy of a model that has been replaced or dropped.
+    pub fn forget(&self, store: &Store, name: &str) {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         models.remove(&(store.clone(), name.to_owned()));
     }

@@ -124,8 +124,8 @@ fn watch(_watcher: Watcher, watching: Session, database: &Weak<Database>) {
 /// Whether nobody else is connected and nobody asked to keep the connections, which counts while the process lives. A
 /// question that cannot be answered is no reason to let go.
 fn may_release(watching: &Session, is_exiting: bool) -> bool {
-    let is_kept = || is_true(watching, &format!("SELECT current_setting('{KEEP_CONNECTION}')"));
-    is_true(watching, "SELECT count <= 3 FROM duckdb_connection_count()") == Some(true)
+    let is_kept = || is_true(watching, &format!("SELECT current_setting('{KEEP_CONNECTION}')::INTEGER"));
+    is_true(watching, "SELECT (count <= 3)::INTEGER FROM duckdb_connection_count()") == Some(true)
         && (is_exiting || is_kept() == Some(false))
 }
 
@@ -178,7 +178,7 @@ fn connection_id(session: &Session) -> Result<u64> {
 
 fn is_true(session: &Session, question: &str) -> Option<bool> {
     match session.rows(question, Vec::new()).ok()?.into_iter().flatten().next() {
-        Some(Value::Boolean(answer)) => Some(answer),
+        Some(Value::Int(answer)) => Some(answer != 0),
         _ => None,
     }
 }

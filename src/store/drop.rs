@@ -5,27 +5,24 @@ use duckdb::types::Value;
 use crate::error::Result;
 use crate::store::names::ModelName;
 use crate::store::schema::Store;
-use crate::store::session::{Session, is_missing};
+use crate::store::session::Session;
 
-/// Drops a model with all its tables, in one transaction, and tells its id.
+/// Drops a model with all its tables, in one transaction, and tells its id and where it was.
 ///
 /// # Errors
 /// No such model; a database that cannot be written.
-pub fn drop_model(session: &Session, model: &ModelName) -> Result<i64> {
+pub fn drop_model(session: &Session, model: &ModelName) -> Result<(i64, Store)> {
     let store = Store::for_model(session, model)?;
-    let transaction = session.begin()?;
-    match remove(&transaction, &store, &model.name) {
-        Ok(ids) => {
-            transaction.commit()?;
-            ids.last().copied().ok_or_else(|| store.missing(session, &model.name))
-        }
-        Err(error) if is_missing(&error) => {
-            // Nothing was ever trained there. The host may have ended the transaction with the error.
-            drop(transaction);
-            Err(store.missing(session, &model.name))
-        }
-        Err(error) => Err(error),
+    if store.is_empty(session) {
+        return Err(store.missing(session, &model.name));
     }
+    let transaction = session.begin()?;
+    // Makes what somebody has dropped of the store by hand, so that nothing stands in the way.
+    transaction.execute(&store.sql(include_str!("../../sql/create_store.sql"), &[]))?;
+    let ids = remove(&transaction, &store, &model.name)?;
+    transaction.commit()?;
+    let id = ids.last().copied().ok_or_else(|| store.missing(session, &model.name))?;
+    Ok((id, store))
 }
 
 /// Drops the tables and rows of every model of a name, within the session's transaction, and tells their ids.

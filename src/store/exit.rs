@@ -39,8 +39,11 @@ impl Watcher {
             unsafe { libc::atexit(wait_for_watchers) };
         });
         let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.process != std::process::id() {
+            state.process = std::process::id();
+            state.n_watchers = 0;
+        }
         state.n_watchers += 1;
-        state.process = std::process::id();
         Self(())
     }
 
@@ -55,7 +58,8 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        STATE.lock().unwrap_or_else(PoisonError::into_inner).n_watchers -= 1;
+        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        state.n_watchers = state.n_watchers.saturating_sub(1);
         CHANGED.notify_all();
     }
 }

@@ -1,8 +1,6 @@
 //! A stored model out of the database, checked, as its tables are open to everybody.
 
-use arrow::array::{
-    Array, AsArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
-};
+use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use duckdb::types::Value;
 
@@ -149,8 +147,15 @@ fn push_ids(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Result<()> {
             without_null(ids)?.values().iter().try_for_each(|id| vocabulary.push(Id::Integer(*id)))
         }
         IdKind::Text => {
-            let ids: &StringArray = typed(batch, 0, |column| column.as_string_opt::<i32>())?;
-            without_null(ids)?.iter().flatten().try_for_each(|id| vocabulary.push(Id::Text(id)))
+            // Which kind of string array comes is a setting of the host's.
+            let column = batch.column(0).as_ref();
+            let mut push = |id: Option<&str>| vocabulary.push(Id::Text(id.ok_or_else(|| Error::new("an id is NULL"))?));
+            match (column.as_string_opt::<i32>(), column.as_string_opt::<i64>(), column.as_string_view_opt()) {
+                (Some(ids), ..) => ids.iter().try_for_each(&mut push),
+                (_, Some(ids), _) => ids.iter().try_for_each(&mut push),
+                (.., Some(ids)) => ids.iter().try_for_each(&mut push),
+                _ => Err(Error::new(format!("column id came as {}", column.data_type()))),
+            }
         }
     }
 }

@@ -57,6 +57,11 @@ impl Store {
         fill(template, &[placeholders, &[("store", schema.as_str())]].concat())
     }
 
+    /// Whether nothing was ever trained there.
+    pub fn is_empty(&self, session: &Session) -> bool {
+        session.prepare(&self.sql("SELECT name FROM {store}.models", &[])).is_err_and(|error| is_missing(&error))
+    }
+
     /// Which model has a name now, if any.
     ///
     /// # Errors

@@ -81,6 +81,13 @@ impl Session {
         self.current_place().map(|(database, _)| database)
     }
 
+    /// Whether a table or view of a name is committed anywhere, whatever may be wrong with it.
+    pub fn knows(&self, name: &str) -> Result<bool> {
+        let sql = "SELECT table_name FROM duckdb_tables() WHERE lower(table_name) = lower($1) UNION ALL \
+                   SELECT view_name FROM duckdb_views() WHERE lower(view_name) = lower($1)";
+        Ok(!self.rows(sql, vec![Value::Text(name.to_owned())])?.is_empty())
+    }
+
     /// The database and schema in which unqualified names are looked up first.
     pub fn current_place(&self) -> Result<(String, String)> {
         match self.rows("SELECT current_database(), current_schema()", Vec::new())?.first().map(Vec::as_slice) {
@@ -94,10 +101,10 @@ impl Session {
     /// # Errors
     /// No such database; the message lists those that are attached.
     pub fn attached(&self, database: &str) -> Result<Attached> {
-        let sql = "SELECT database_name, readonly FROM duckdb_databases() WHERE NOT internal ORDER BY database_name";
+        let sql = "SELECT database_name, readonly::INTEGER FROM duckdb_databases() WHERE NOT internal ORDER BY database_name ASC";
         let all = self.rows(sql, Vec::new())?;
         let all = all.iter().filter_map(|row| match row.as_slice() {
-            [Value::Text(name), Value::Boolean(is_read_only)] => Some((name, *is_read_only)),
+            [Value::Text(name), Value::Int(is_read_only)] => Some((name, *is_read_only != 0)),
             _ => None,
         });
         let lower = database.to_lowercase();

@@ -141,10 +141,7 @@ impl Training {
         }
         let embeddings = self.embeddings()?;
         let predicted = self.dataset.valid.iter().map(|row| {
-            let rating = match (row.user, row.item) {
-                (Some(user), Some(item)) => embeddings.predict(user, item),
-                (user, item) => embeddings.baseline(user, item),
-            };
+            let rating = embeddings.predict_or_baseline(row.user, row.item);
             (row.value, rating)
         });
         let scores = Scores::of(predicted, self.dataset.levels.as_deref());

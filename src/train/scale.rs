@@ -36,12 +36,13 @@ impl Scale {
         let range = match y_range {
             RangeOption::Off => None,
             RangeOption::Auto => Some((lowest - span * PADDING, highest + span * PADDING)),
-            RangeOption::Fixed(lo, hi) if lo <= lowest && highest <= hi => Some((lo, hi)),
+            // Compared as the ratings are kept: 0.7 is a bound that a rating of 0.7 does not pass.
+            RangeOption::Fixed(lo, hi) if lo as f32 <= dataset.lowest && dataset.highest <= hi as f32 => Some((lo, hi)),
             RangeOption::Fixed(lo, hi) => {
                 return Err(Error::argument(
                     "y_range",
                     format!("[{lo}, {hi}]"),
-                    format!("an interval around all ratings, which go from {lowest} to {highest}"),
+                    format!("an interval around all ratings, which go from {} to {}", dataset.lowest, dataset.highest),
                     "widen it, leave it out for 'auto', or give NULL for no range",
                 ));
             }
