@@ -25,6 +25,21 @@ class Pooling(InFolder):
                 with self.assertRaisesRegex(RuntimeError, "cofi_keep_connection"):
                     connection.query(sql)
 
+    def test_without_a_connection_no_model_answers_that_was_replaced_or_dropped(self):
+        pool = self.pool()
+        with pool.connection() as connection:
+            connection.query(SMALL)
+            for name in ("default", "gone"):
+                connection.query(f"CALL cofi_train('ratings', 4, model := '{name}')")
+                connection.query(f"SELECT cofi_predict(1, 101, '{name}')")
+            connection.query("CALL cofi_train('ratings', 3)")
+            connection.query("CALL cofi_drop('gone')")
+        time.sleep(RELEASED)
+        with pool.connection() as connection:
+            for name in ("default", "gone"):
+                with self.assertRaisesRegex(RuntimeError, "cofi_keep_connection"):
+                    connection.query(f"SELECT cofi_predict(1, 101, '{name}')")
+
     def test_the_setting_keeps_the_connections(self):
         pool = self.pool()
         with pool.connection() as connection:
