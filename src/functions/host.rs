@@ -117,8 +117,8 @@ pub fn c_string(text: &str) -> CString {
 /// Frees what [`Box::into_raw`] gave to the host.
 ///
 /// # Safety
-/// `pointer` came from `Box::<T>::into_raw` and is not used again.
-pub unsafe extern "C" fn drop_box<T>(pointer: *mut c_void) {
+/// `pointer` came from `Box::<T>::into_raw` and is not used again. The host may call from any thread.
+pub unsafe extern "C" fn drop_box<T: Send>(pointer: *mut c_void) {
     // A destructor has nobody to report to; that it does not unwind into C is what matters.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the caller's promise.

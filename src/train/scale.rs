@@ -28,7 +28,7 @@ impl Scale {
     /// The scale of a data set.
     ///
     /// # Errors
-    /// A `y_range` that an observed rating is outside of.
+    /// A `y_range` that an observed rating is outside of; a range that 32-bit floats do not hold.
     pub fn new(dataset: &Dataset, y_range: RangeOption) -> Result<Self> {
         let (lowest, highest) = (f64::from(dataset.lowest), f64::from(dataset.highest));
         let span = highest - lowest;
@@ -47,6 +47,11 @@ impl Scale {
                 ));
             }
         };
+        if range.is_some_and(|(lo, hi)| !((hi as f32) - (lo as f32)).is_finite()) {
+            return Err(Error::new(format!(
+                "ratings: their range, from {lowest:e} to {highest:e}, is too wide for 32-bit floats; divide the ratings by a constant"
+            )));
+        }
         Ok(Self { origin: lowest - LOWEST * unit, unit, range })
     }
 
