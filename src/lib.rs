@@ -16,6 +16,8 @@ pub mod model;
 
 pub mod metrics;
 
+pub mod evaluation;
+
 pub mod train;
 
 pub mod runtime;

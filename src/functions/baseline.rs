@@ -15,7 +15,8 @@ impl ScalarFunction for Baseline {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 2, output, |row, model| {
+        for_each_row(models, input, 2, output, |row, loaded| {
+            let model = &loaded.model;
             expect_kind("user", input.id_kind(0), model.users.kind())?;
             expect_kind("item", input.id_kind(1), model.items.kind())?;
             let (user, item) = (model.user(input.id(0, row)?), model.item(input.id(1, row)?));

@@ -8,6 +8,7 @@ use crate::functions::arguments::Arguments;
 use crate::functions::host::{Chunk, Type};
 use crate::functions::table::{Call, Column, Execution, Rows, TableFunction};
 use crate::ids::{Id, IdKind};
+use crate::score::Table;
 use crate::store::{ModelName, Side, StoredModel};
 
 /// Which of the two functions.
@@ -78,7 +79,7 @@ fn columns(model: &StoredModel, side: Side) -> Vec<Column> {
         ("id", id),
         ("bias", Type::Float),
         ("n_ratings", Type::Bigint),
-        ("factors", Type::FloatArray(model.embeddings.n_factors())),
+        ("factors", Type::FloatArray(model.table(side).width)),
     ]
 }
 
@@ -91,8 +92,7 @@ struct EntityRows {
 impl Rows for EntityRows {
     fn next(&mut self, chunk: &mut Chunk) -> Result<()> {
         let vocabulary = self.model.vocabulary(self.side);
-        let (factors, biases) = self.model.tables(self.side);
-        let n_factors = self.model.embeddings.n_factors();
+        let Table { width, factors, biases } = self.model.table(self.side);
         let n_rows = (vocabulary.len() - self.next).min(Chunk::capacity());
         let rows = self.next..self.next + n_rows;
         for (row, index) in rows.clone().enumerate() {
@@ -107,7 +107,7 @@ impl Rows for EntityRows {
             }
             chunk.column(2).set(row, i64::from(self.model.counts(self.side)[index]));
         }
-        chunk.column(3).array_child().set_slice(0, &factors[rows.start * n_factors..rows.end * n_factors]);
+        chunk.column(3).array_child().set_slice(0, &factors[rows.start * width..rows.end * width]);
         chunk.set_len(n_rows);
         self.next = rows.end;
         Ok(())

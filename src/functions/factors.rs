@@ -15,7 +15,8 @@ impl ScalarFunction for UserFactors {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 1, output, |row, model| {
+        for_each_row(models, input, 1, output, |row, loaded| {
+            let model = &loaded.model;
             expect_kind("user", input.id_kind(0), model.users.kind())?;
             write_factors(output, row, model.user(input.id(0, row)?).map(|user| model.embeddings.user_factors(user)))
         })
@@ -33,7 +34,8 @@ impl ScalarFunction for ItemFactors {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 1, output, |row, model| {
+        for_each_row(models, input, 1, output, |row, loaded| {
+            let model = &loaded.model;
             expect_kind("item", input.id_kind(0), model.items.kind())?;
             write_factors(output, row, model.item(input.id(0, row)?).map(|item| model.embeddings.item_factors(item)))
         })

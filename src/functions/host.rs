@@ -32,6 +32,8 @@ pub enum Type {
     FloatList,
     /// `FLOAT[n]`.
     FloatArray(usize),
+    /// `MAP(key, value)`: written as a list of structs of both.
+    Map(Box<Type>, Box<Type>),
     /// `LIST(STRUCT(...))`.
     StructList(Vec<(&'static str, Type)>),
 }
@@ -57,6 +59,11 @@ impl Type {
                 let element = Type::Float.to_logical();
                 // SAFETY: the element type is valid; the host copies it.
                 Logical(unsafe { ffi::duckdb_create_array_type(element.0, *size as u64) })
+            }
+            Type::Map(key, value) => {
+                let (key, value) = (key.to_logical(), value.to_logical());
+                // SAFETY: both types are valid; the host copies them.
+                Logical(unsafe { ffi::duckdb_create_map_type(key.0, value.0) })
             }
             Type::StructList(fields) => {
                 let names: Vec<_> = fields.iter().map(|(name, _)| c_string(name)).collect();

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
-use crate::model::Spec;
 use crate::store::{list_models, text};
+use crate::train::{OptionValue, Spec};
 
 /// A row for each model, with what it is, how it was trained and how well.
 pub struct Models {
@@ -68,12 +68,16 @@ const FROM_SPEC: [Column; 5] = [
 fn with_spec(row: Vec<Value>) -> Vec<Cell> {
     let spec = row.iter().filter_map(text).find_map(|text| Spec::from_json(text).ok());
     let from_spec = spec.map_or([const { Cell::Null }; FROM_SPEC.len()], |spec| {
+        let word = |option| Cell::from(spec.word(option));
         [
-            Cell::Text(spec.architecture),
-            Cell::Text(spec.loss),
-            Cell::Text(spec.optimizer),
-            Cell::Bigint(spec.n_factors as i64),
-            Cell::Bigint(i64::from(spec.epochs)),
+            word("architecture"),
+            word("loss"),
+            word("optimizer"),
+            Cell::from((spec.user_width == spec.item_width).then_some(Cell::Bigint(spec.user_width as i64))),
+            match spec.options.get("epochs") {
+                Some(OptionValue::Integer(epochs)) => Cell::Bigint(*epochs),
+                _ => Cell::Null,
+            },
         ]
     });
     let mut cells: Vec<Cell> = row.into_iter().map(cell).collect();

@@ -1,5 +1,7 @@
 //! `cofi_recommend(user, k [, model [, remove_seen]])`: the items that a user would rate highest.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::functions::host::{Type, Vector};
 use crate::functions::ranked::{ranked_type, write_ranked};
@@ -18,7 +20,8 @@ impl ScalarFunction for Recommend {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 2, output, |row, model| {
+        for_each_row(models, input, 2, output, |row, loaded| {
+            let model = Arc::clone(&loaded.model);
             expect_kind("user", input.id_kind(0), model.users.kind())?;
             if input.id_kind(0) == IdKind::Integer && model.items.kind() == IdKind::Text {
                 return Err(Error::new(
@@ -31,7 +34,7 @@ impl ScalarFunction for Recommend {
             let ranked = match model.user(input.id(0, row)?) {
                 Some(user) => {
                     let seen = if remove_seen { model.seen.items(user) } else { &[] };
-                    model.embeddings.recommend(user, k, seen)
+                    loaded.predictor()?.recommend(user, k, seen)?
                 }
                 None => model.embeddings.best_liked(k),
             };

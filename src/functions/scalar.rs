@@ -9,7 +9,9 @@ use duckdb::ffi;
 use crate::error::{Error, Result};
 use crate::functions::caller::{Caller, Context};
 use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
+use crate::functions::prediction::predictor_of;
 use crate::ids::{Id, IdKind};
+use crate::score::Predictor;
 use crate::store::{Database, ModelName, StoredModel};
 
 /// A scalar function that reads models. All are volatile, so that a prepared statement never answers from a model
@@ -101,9 +103,23 @@ pub fn for_each_row(
     input: &Input,
     model_argument: usize,
     output: Vector,
-    mut each: impl FnMut(usize, &StoredModel) -> Result<()>,
+    mut each: impl FnMut(usize, &mut Loaded) -> Result<()>,
 ) -> Result<()> {
-    let mut current: Option<(&str, Arc<StoredModel>)> = None;
+    for_each_model(models, input, model_argument, output, |rows, loaded| {
+        rows.iter().try_for_each(|row| each(*row, loaded))
+    })
+}
+
+/// The same for all neighbouring rows of one model at once.
+pub fn for_each_model(
+    models: &mut Models,
+    input: &Input,
+    model_argument: usize,
+    output: Vector,
+    mut each: impl FnMut(&[usize], &mut Loaded) -> Result<()>,
+) -> Result<()> {
+    let mut current: Option<&str> = None;
+    let mut rows = Vec::with_capacity(input.len());
     for row in 0..input.len() {
         if input.any_null(row) {
             output.set_null(row);
@@ -113,13 +129,17 @@ pub fn for_each_row(
             true => input.text(model_argument, row)?,
             false => ModelName::DEFAULT,
         };
-        let model = match &current {
-            Some((known, model)) if *known == name => model,
-            _ => &current.insert((name, models.get(name)?)).1,
-        };
-        each(row, model)?;
+        if let Some(before) = current.filter(|before| *before != name) {
+            each(&rows, models.get(before)?)?;
+            rows.clear();
+        }
+        current = Some(name);
+        rows.push(row);
     }
-    Ok(())
+    match current {
+        Some(name) => each(&rows, models.get(name)?),
+        None => Ok(()),
+    }
 }
 
 /// An integer argument cannot name a text id: says so, with the cast that can.
@@ -165,7 +185,17 @@ pub fn overloads(n_ids: usize, rest: &[Type], optional: &[Type], returns: impl F
 pub struct Models {
     database: Arc<Database>,
     caller: Caller,
-    found: HashMap<String, Arc<StoredModel>>,
+    /// The setting `cofi_onnxruntime`.
+    library: Option<String>,
+    found: HashMap<String, Loaded>,
+}
+
+/// A model that was looked up.
+pub struct Loaded {
+    /// All of it, of one moment.
+    pub model: Arc<StoredModel>,
+    predictor: Option<Predictor>,
+    library: Option<String>,
 }
 
 impl Models {
@@ -173,14 +203,27 @@ impl Models {
     ///
     /// # Errors
     /// No such model; a stored model that cannot be read.
-    pub fn get(&mut self, name: &str) -> Result<Arc<StoredModel>> {
-        if let Some(model) = self.found.get(name) {
-            return Ok(Arc::clone(model));
+    fn get(&mut self, name: &str) -> Result<&mut Loaded> {
+        if !self.found.contains_key(name) {
+            let Caller { connection_id, search_path } = &self.caller;
+            let model = self.database.model(*connection_id, search_path, &ModelName::parse(name)?)?;
+            let loaded = Loaded { model, predictor: None, library: self.library.clone() };
+            self.found.insert(name.to_owned(), loaded);
         }
-        let model =
-            self.database.model(self.caller.connection_id, &self.caller.search_path, &ModelName::parse(name)?)?;
-        self.found.insert(name.to_owned(), Arc::clone(&model));
-        Ok(model)
+        self.found.get_mut(name).ok_or_else(|| Error::new("a model that was just looked up is gone"))
+    }
+}
+
+impl Loaded {
+    /// What predicts by the model; made when it is first asked for.
+    ///
+    /// # Errors
+    /// A model with layers where no library can be used.
+    pub fn predictor(&mut self) -> Result<&mut Predictor> {
+        match &mut self.predictor {
+            Some(predictor) => Ok(predictor),
+            empty => Ok(empty.insert(predictor_of(&self.model, self.library.as_deref())?)),
+        }
     }
 }
 
@@ -237,7 +280,8 @@ unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
             Context::new(context)
         };
         let database = Arc::clone(&registered.database);
-        let models = Box::new(Models { database, caller: context.caller(), found: HashMap::new() });
+        let library = context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        let models = Box::new(Models { database, caller: context.caller(), library, found: HashMap::new() });
         unsafe {
             ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>))
         };

@@ -16,7 +16,8 @@ impl ScalarFunction for Similar {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 2, output, |row, model| {
+        for_each_row(models, input, 2, output, |row, loaded| {
+            let model = &loaded.model;
             expect_kind("item", input.id_kind(0), model.items.kind())?;
             let k = read_k(input, 1, row)?;
             match model.item(input.id(0, row)?) {
@@ -41,7 +42,8 @@ impl ScalarFunction for SimilarUsers {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 2, output, |row, model| {
+        for_each_row(models, input, 2, output, |row, loaded| {
+            let model = &loaded.model;
             expect_kind("user", input.id_kind(0), model.users.kind())?;
             let k = read_k(input, 1, row)?;
             match model.user(input.id(0, row)?) {

@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result, quoted};
+use crate::error::Result;
 use crate::functions::arguments::Arguments;
-use crate::functions::caller::Visibility;
 use crate::functions::host::{Chunk, Type};
 use crate::functions::progress::Progress;
+use crate::functions::request::{Begun, Request};
 use crate::functions::table::{Call, Cell, Column, Execution, Rows, TableFunction};
-use crate::model::Spec;
-use crate::ratings::{Dataset, DatasetBuilder, Split};
-use crate::runtime::{DeviceRequest, Library, OnnxEngine};
-use crate::score::Embeddings;
-use crate::store::{ModelName, NamedColumns, NewModel, Relation, Session, Source, Store, is_missing, save_model};
-use crate::train::{EpochReport, OPTIONS, OptionValue, Options, RangeOption, Schedule, TrainConfig, Training};
+use crate::store::{NewModel, Store, save_model};
+use crate::train::{EpochReport, OPTIONS};
 
 /// A call trains until an epoch is done and this long has passed, and then returns the rows so far: a short training is
 /// whole after the first call, a long one can be cancelled between calls.
@@ -37,22 +33,6 @@ pub struct Train {
     request: Arc<Request>,
 }
 
-struct Request {
-    config: TrainConfig,
-    model: ModelName,
-    ratings: Source,
-    ratings_text: String,
-    validation: Option<(Source, String)>,
-    validation_fraction: f64,
-    device: DeviceRequest,
-    /// The setting `cofi_onnxruntime`.
-    library: Option<String>,
-    /// The setting `threads`.
-    threads: usize,
-    /// The setting `enable_progress_bar`.
-    show_progress: bool,
-}
-
 impl TableFunction for Train {
     const NAME: &'static str = "cofi_train";
     const POSITIONAL: &'static [&'static str] = &["ratings", "n_factors"];
@@ -63,143 +43,13 @@ impl TableFunction for Train {
 
     fn bind(call: &Call<'_>, arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let request = Request::read(call, arguments)?;
+        request.check_store(call)?;
         Ok((Self { request: Arc::new(request) }, EPOCH_COLUMNS.to_vec()))
     }
 
     fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
         Ok(Box::new(TrainRows { request: Arc::clone(&self.request), call, running: None, is_done: false }))
     }
-}
-
-impl Request {
-    fn read(call: &Call<'_>, mut arguments: Arguments) -> Result<Self> {
-        let ratings_text = arguments.positional_text("ratings")?;
-        let n_factors = arguments.positional("n_factors");
-        let mut given = arguments.into_named();
-        if n_factors != OptionValue::Null {
-            given.insert("n_factors", n_factors);
-        }
-        let mut options = Options::new(given);
-        let config = TrainConfig::take(&mut options)?;
-        let validation_fraction = options.real("validation_fraction")?;
-        let model = ModelName::parse(&options.text("model")?)?;
-        let device = options.text("device")?.parse()?;
-        let validation_text = options.optional_text("validation")?;
-        let columns = NamedColumns {
-            user: options.optional_text("user_col")?,
-            item: options.optional_text("item_col")?,
-            rating: options.optional_text("rating_col")?,
-        };
-        let session = call.database.training(call.caller.connection_id)?;
-        session.use_search_path(&call.caller.search_path)?;
-        let ratings = resolve(call, &session, "ratings", &ratings_text, &columns)?;
-        let validation = match validation_text {
-            Some(text) => Some((resolve(call, &session, "validation", &text, &columns)?, text)),
-            None => None,
-        };
-        let store = Store::for_model(&session, &model)?;
-        if session.attached(store.database())?.is_read_only {
-            return Err(Error::new(format!(
-                "database '{}' is read-only: a model cannot be stored there; open it for writing, or name another attached database \
-                 with model := 'database.name'",
-                store.database()
-            )));
-        }
-        let threads = call.context.setting("threads").and_then(|threads| threads.parse().ok()).unwrap_or(1);
-        Ok(Self {
-            config,
-            model,
-            ratings,
-            ratings_text,
-            validation_fraction: if validation.is_some() { 0.0 } else { validation_fraction },
-            validation,
-            device,
-            library: call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty()),
-            threads,
-            show_progress: call.context.setting("enable_progress_bar").is_some_and(|setting| setting == "true"),
-        })
-    }
-
-    /// Reads the ratings, all columns in one pass.
-    fn read_ratings(&self, session: &Session) -> Result<Dataset> {
-        let (user_kind, item_kind) = (self.ratings.user_kind, self.ratings.item_kind);
-        let split = Split { fraction: self.validation_fraction, seed: self.config.seed };
-        let mut builder = DatasetBuilder::new(user_kind, item_kind, split);
-        session.stream(&self.ratings.to_sql(user_kind, item_kind), |batch| builder.push(batch))?;
-        if let Some((validation, _)) = &self.validation {
-            session.stream(&validation.to_sql(user_kind, item_kind), |batch| builder.push_validation(batch))?;
-        }
-        let dataset = builder.finish()?;
-        match &self.validation {
-            Some((_, text)) if dataset.valid.is_empty() => Err(Error::argument(
-                "validation",
-                quoted(text),
-                "at least one row without a NULL",
-                "leave it out to hold out a fraction",
-            )),
-            _ => Ok(dataset),
-        }
-    }
-
-    fn spec(&self, batch_size: usize) -> Spec {
-        let config = &self.config;
-        Spec {
-            architecture: "dot".to_owned(),
-            loss: "mse".to_owned(),
-            optimizer: "adamw".to_owned(),
-            n_factors: config.n_factors,
-            bias: config.bias,
-            mean: config.mean,
-            y_range: match config.y_range {
-                RangeOption::Fixed(lo, hi) => Some((lo, hi)),
-                RangeOption::Auto | RangeOption::Off => None,
-            },
-            epochs: config.epochs,
-            learning_rate: config.learning_rate,
-            weight_decay: config.weight_decay,
-            batch_size,
-            schedule: match config.schedule {
-                Schedule::OneCycle => "one_cycle",
-                Schedule::Constant => "constant",
-            }
-            .to_owned(),
-            betas: config.betas,
-            eps: config.eps,
-            init_std: config.init_std,
-            validation_fraction: self.validation_fraction,
-            ratings: self.ratings_text.clone(),
-            validation: self.validation.as_ref().map(|(_, text)| text.clone()),
-            columns: self.ratings.columns.clone(),
-        }
-    }
-}
-
-/// Finds a relation, or says why the one that the caller may see cannot be read.
-fn resolve(call: &Call<'_>, session: &Session, argument: &str, text: &str, columns: &NamedColumns) -> Result<Source> {
-    let relation = Relation::parse(argument, text)?;
-    let Relation::Named(name) = &relation else {
-        return Source::resolve(session, argument, relation, columns);
-    };
-    let name = name.clone();
-    let place = session.current_place()?;
-    let visible = call.context.look_up(&name, &place);
-    if visible == Some(Visibility::Temporary) {
-        return Err(Error::new(format!(
-            "{argument} = '{name}': a temporary table or view cannot be read: cofi reads through a connection of its own, which does not \
-             see it; make it a permanent one (CREATE TABLE ... AS FROM {name}), drop it if it only hides one of that name, or give its \
-             query in parentheses"
-        )));
-    }
-    Source::resolve(session, argument, relation, columns).map_err(|error| match (is_missing(&error), visible) {
-        (true, Some(_)) if !session.knows(name.table()).unwrap_or(true) => Error::new(format!(
-            "{argument} = '{name}': the table was created by this transaction, which is not yet committed: cofi reads through a \
-             connection of its own, which does not see it; COMMIT first"
-        )),
-        (true, None) => Error::new(format!("{argument} = '{name}': there is no such table or view")).with_source(error),
-        // A view over a table that is gone, say, in the host's own words.
-        (true, Some(_)) => error.context(format_args!("{argument} = '{name}'")),
-        (false, _) => error,
-    })
 }
 
 /// One execution.
@@ -211,10 +61,8 @@ struct TrainRows {
 }
 
 struct Running {
-    training: Training,
-    dataset: Arc<Dataset>,
+    begun: Begun,
     device: String,
-    library: &'static Library,
     history: Vec<EpochReport>,
     n_returned: usize,
     progress: Progress,
@@ -228,17 +76,17 @@ impl Rows for TrainRows {
         let started = Instant::now();
         let running = match &mut self.running {
             Some(running) => running,
-            None => self.running.insert(begin(&self.request, &self.call)?),
+            None => self.running.insert(Running::begin(&self.request, &self.call)?),
         };
-        while !running.training.is_done() && running.history.len() - running.n_returned < Chunk::capacity() {
-            let report = running.training.epoch()?;
+        while !running.begun.training.is_done() && running.history.len() - running.n_returned < Chunk::capacity() {
+            let report = running.begun.training.epoch()?;
             running.progress.show(&report);
             running.history.push(report);
             if started.elapsed() >= CALL_LENGTH {
                 break;
             }
         }
-        if running.training.is_done() {
+        if running.begun.training.is_done() {
             running.progress.clear();
             save(&self.request, &self.call, running)?;
             self.is_done = true;
@@ -259,31 +107,25 @@ impl Rows for TrainRows {
     }
 }
 
-fn begin(request: &Request, call: &Execution) -> Result<Running> {
-    let library = Library::load(request.library.as_deref())?;
-    let device = request.device.resolve(library)?;
-    let dataset = {
-        let session = call.database.training(call.caller.connection_id)?;
-        session.use_search_path(&call.caller.search_path)?;
-        Arc::new(request.read_ratings(&session)?)
-    };
-    let engine = OnnxEngine::new(library, device, request.threads)?;
-    let training = Training::new(request.config.clone(), Arc::clone(&dataset), &engine)?;
-    let progress = Progress::new(request.show_progress, request.config.epochs, dataset.train.len());
-    Ok(Running { training, dataset, device: device.to_string(), library, history: Vec::new(), n_returned: 0, progress })
+impl Running {
+    fn begin(request: &Request, call: &Execution) -> Result<Self> {
+        let begun = request.begin(call)?;
+        let progress = Progress::new(request.show_progress, request.config.epochs, begun.dataset.train.len());
+        Ok(Self { device: begun.device.to_string(), begun, history: Vec::new(), n_returned: 0, progress })
+    }
 }
 
 fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {
-    let embeddings: Embeddings = running.training.embeddings()?;
-    let spec = request.spec(running.training.batch_size());
+    let Begun { training, dataset, library, .. } = &running.begun;
     let model = NewModel {
-        spec: &spec,
-        dataset: &running.dataset,
-        embeddings: &embeddings,
+        spec: &request.spec(training),
+        dataset,
+        embeddings: &*training.embeddings()?,
         history: &running.history,
+        stored_epoch: training.stored_epoch(),
         seed: request.config.seed,
         device: &running.device,
-        onnxruntime_version: running.library.version(),
+        onnxruntime_version: library.version(),
     };
     let session = call.database.training(call.caller.connection_id)?;
     session.use_search_path(&call.caller.search_path)?;
@@ -298,7 +140,7 @@ fn cells(report: &EpochReport, device: &str) -> [Cell; EPOCH_COLUMNS.len()] {
     [
         Cell::Integer(report.epoch as i32),
         Cell::Double(report.train_loss),
-        valid.map(|valid| valid.loss).into(),
+        valid.and_then(|valid| valid.loss).into(),
         valid.map(|valid| valid.rmse).into(),
         valid.map(|valid| valid.mae).into(),
         valid.and_then(|valid| valid.accuracy).into(),

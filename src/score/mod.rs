@@ -1,12 +1,19 @@
-//! A trained model as arrays: ratings, neighbours and recommendations without a session or a library.
+//! A trained model as arrays: ratings, neighbours and recommendations.
 //!
-//! One formula everywhere: `r = range(mu + b_u + b_i + p_u . q_i)`, where `range(x) = lo + (hi - lo) sigmoid(x)`, or `x`
-//! where the model has no range. All results are in rating units, and the same on every machine but for the last bit
-//! of the exponential function.
+//! One formula everywhere: the score of a pair is `s = range(mu + b_u + b_i + interaction(p_u, q_i))`, where
+//! `range(x) = lo + (hi - lo) sigmoid(x)`, or `x` where the model has no range, and the interaction is the dot product or
+//! a stack of layers. The score is the rating, or goes into the [`Classes`] of a classifier, whose expected value is.
+//! Ratings are the same on every machine but for the last bit of the exponential function.
+//!
+//! What depends on one side alone is asked of [`Embeddings`]; what takes a pair, of a [`Predictor`], which has the network
+//! of a model with layers at hand.
 
 mod baseline;
+mod classes;
 mod dot;
+mod layers;
 mod predict;
+mod predictor;
 mod similar;
 mod top_k;
 
@@ -17,28 +24,51 @@ use crate::error::{Error, Result};
 use crate::ids::{ItemIdx, UserIdx};
 
 pub use baseline::Baseline;
+pub use classes::{Classes, MOST_CLASSES};
+pub use layers::{Layer, Layers};
+pub use predictor::{Network, Prediction, Predictor};
 pub use top_k::Scored;
 
 /// What embeddings are made of, as a training ends with it or as it was stored.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// `K`, at least 1.
-    pub n_factors: usize,
-    /// `p`, row by row: `[U, K]`.
-    pub user_factors: Vec<f32>,
-    /// `q`, row by row: `[I, K]`.
-    pub item_factors: Vec<f32>,
-    /// `b_u` and `b_i`: `[U]` and `[I]`; `None` in a model without biases.
-    pub biases: Option<(Vec<f32>, Vec<f32>)>,
+    /// What belongs to each of the `U` users.
+    pub users: Table,
+    /// What belongs to each of the `I` items.
+    pub items: Table,
+    /// What a pair of rows is worth.
+    pub interaction: Interaction,
     /// The constant, before the range.
     pub mu: f32,
-    /// `lo` and `hi` in rating units; `None` in a model without a range.
+    /// `lo` and `hi`, in rating units except in a classifier; `None` in a model without a range.
     pub range: Option<(f32, f32)>,
+    /// The end of a classifier; its scores are on the working scale of the training.
+    pub classes: Option<Classes>,
     /// What answers where the user or the item is unknown.
     pub baseline: Baseline,
 }
 
-/// A trained factor model that has been checked: everything that it computes is a finite number.
+/// The factors and biases of one side: `N` rows, of users or of items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// `K`, at least 1.
+    pub width: usize,
+    /// Row by row: `[N, K]`.
+    pub factors: Vec<f32>,
+    /// `[N]`; `None` in a model without biases of this side.
+    pub biases: Option<Vec<f32>>,
+}
+
+/// What the rows of a user and an item are worth together.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Interaction {
+    /// `p_u . q_i`; both tables have one width.
+    Dot,
+    /// Both rows, one behind the other, through a stack of layers.
+    Layers(Layers),
+}
+
+/// A trained model that has been checked: everything that it computes is a finite number.
 #[derive(Clone, Debug)]
 pub struct Embeddings {
     parts: Parts,
@@ -53,10 +83,10 @@ impl Embeddings {
     ///
     /// # Errors
     /// Lengths that do not fit together; a number that is not finite, or so large that a rating would not be; a range
-    /// whose ends are not in order; a baseline of own biases in a model that has none.
+    /// whose ends are not in order; a baseline of own biases in a model that does not have all of them.
     pub fn new(parts: Parts) -> Result<Self> {
-        let n_users = rows("user factors", &parts.user_factors, parts.n_factors)?;
-        let n_items = rows("item factors", &parts.item_factors, parts.n_factors)?;
+        let n_users = parts.users.rows("user factors")?;
+        let n_items = parts.items.rows("item factors")?;
         if let Some((lo, hi)) = parts.range.filter(|(lo, hi)| !(lo < hi && (hi - lo).is_finite())) {
             return Err(Error::argument(
                 "y_range",
@@ -66,25 +96,36 @@ impl Embeddings {
             ));
         }
         let mut columns = vec![("mu", slice::from_ref(&parts.mu), 1)];
-        if let Some((users, items)) = &parts.biases {
-            columns.extend([("user biases", users.as_slice(), n_users), ("item biases", items.as_slice(), n_items)]);
+        if let Some(users) = &parts.users.biases {
+            columns.push(("user biases", users, n_users));
+        }
+        if let Some(items) = &parts.items.biases {
+            columns.push(("item biases", items, n_items));
         }
         match &parts.baseline {
             Baseline::DampedMeans { mean, users, items } => {
                 columns.push(("mean", slice::from_ref(mean), 1));
                 columns.extend([("user means", users.as_slice(), n_users), ("item means", items.as_slice(), n_items)]);
             }
-            Baseline::OwnBiases if parts.biases.is_none() => {
+            Baseline::OwnBiases if parts.users.biases.is_none() || parts.items.biases.is_none() => {
                 return Err(Error::new("embeddings: a model without biases has no baseline of its own biases"));
             }
             Baseline::OwnBiases => {}
         }
-        let user_factor = largest_magnitude("user factors", &parts.user_factors)?;
-        let item_factor = largest_magnitude("item factors", &parts.item_factors)?;
+        let user_factor = largest_magnitude("user factors", &parts.users.factors)?;
+        let item_factor = largest_magnitude("item factors", &parts.items.factors)?;
+        let factor = user_factor.max(item_factor);
         // Of any two rows, as users are compared with users and items with items too.
-        let mut bound = parts.n_factors as f64 * user_factor.max(item_factor).powi(2);
+        let mut bound = parts.users.width.max(parts.items.width) as f64 * factor.powi(2);
+        match &parts.interaction {
+            Interaction::Dot => check_length("item factors in a row", parts.items.width, parts.users.width)?,
+            Interaction::Layers(layers) => {
+                check_length("inputs of the first layer", layers.n_inputs(), parts.users.width + parts.items.width)?;
+                bound = bound.max(layers.bound(factor));
+            }
+        }
         for (name, values, expected) in columns {
-            check_length(name, values, expected)?;
+            check_length(name, values.len(), expected)?;
             bound += largest_magnitude(name, values)?;
         }
         if bound <= f64::from(f32::MAX) {
@@ -103,29 +144,24 @@ impl Embeddings {
         self.n_items
     }
 
-    /// `K`.
-    pub fn n_factors(&self) -> usize {
-        self.parts.n_factors
-    }
-
     /// `p_u`: `[K]`.
     pub fn user_factors(&self, user: UserIdx) -> &[f32] {
-        row(&self.parts.user_factors, self.parts.n_factors, user.index())
+        row(&self.parts.users.factors, self.parts.users.width, user.index())
     }
 
     /// `q_i`: `[K]`.
     pub fn item_factors(&self, item: ItemIdx) -> &[f32] {
-        row(&self.parts.item_factors, self.parts.n_factors, item.index())
+        row(&self.parts.items.factors, self.parts.items.width, item.index())
     }
 
-    /// `b_u`, or `None` in a model without biases.
+    /// `b_u`, or `None` in a model without.
     pub fn user_bias(&self, user: UserIdx) -> Option<f32> {
-        self.parts.biases.as_ref().map(|(users, _)| users[user.index()])
+        self.parts.users.biases.as_ref().map(|biases| biases[user.index()])
     }
 
-    /// `b_i`, or `None` in a model without biases.
+    /// `b_i`, or `None` in a model without.
     pub fn item_bias(&self, item: ItemIdx) -> Option<f32> {
-        self.parts.biases.as_ref().map(|(_, items)| items[item.index()])
+        self.parts.items.biases.as_ref().map(|biases| biases[item.index()])
     }
 
     /// All that the embeddings were made of.
@@ -134,23 +170,26 @@ impl Embeddings {
     }
 }
 
+impl Table {
+    /// `N`.
+    fn rows(&self, name: &str) -> Result<usize> {
+        match self.factors.len().checked_rem(self.width) {
+            Some(0) => Ok(self.factors.len() / self.width),
+            _ => Err(Error::new(format!("{name}: {} numbers are no rows of {} factors", self.factors.len(), self.width))),
+        }
+    }
+}
+
 /// Row `index` of a table with `width` columns.
 fn row(table: &[f32], width: usize, index: usize) -> &[f32] {
     &table[index * width..][..width]
 }
 
-fn rows(name: &str, table: &[f32], n_factors: usize) -> Result<usize> {
-    match table.len().checked_rem(n_factors) {
-        Some(0) => Ok(table.len() / n_factors),
-        _ => Err(Error::new(format!("{name}: {} numbers are no rows of {n_factors} factors", table.len()))),
-    }
-}
-
-fn check_length(name: &str, values: &[f32], expected: usize) -> Result<()> {
-    if values.len() == expected {
+fn check_length(name: &str, length: usize, expected: usize) -> Result<()> {
+    if length == expected {
         return Ok(());
     }
-    Err(Error::new(format!("{name}: {} numbers: expected {expected}", values.len())))
+    Err(Error::new(format!("{name}: {length} numbers: expected {expected}")))
 }
 
 /// The largest absolute value; 0 where there are none.
@@ -170,13 +209,14 @@ mod tests {
 
     /// Two users, three items, two factors.
     pub(super) fn parts() -> Parts {
+        let table = |factors, biases| Table { width: 2, factors, biases: Some(biases) };
         Parts {
-            n_factors: 2,
-            user_factors: vec![0.5, -1.0, 2.0, 0.25],
-            item_factors: vec![1.0, 0.5, -0.75, 1.0, 0.0, 0.0],
-            biases: Some((vec![0.25, -0.5], vec![0.125, -0.375, 1.0])),
+            users: table(vec![0.5, -1.0, 2.0, 0.25], vec![0.25, -0.5]),
+            items: table(vec![1.0, 0.5, -0.75, 1.0, 0.0, 0.0], vec![0.125, -0.375, 1.0]),
+            interaction: Interaction::Dot,
             mu: 0.5,
             range: Some((0.5, 5.5)),
+            classes: None,
             baseline: Baseline::OwnBiases,
         }
     }
@@ -190,7 +230,7 @@ mod tests {
     #[test]
     fn parts_can_be_read_back_by_index() {
         let model = Embeddings::new(parts()).unwrap();
-        assert_eq!((model.n_users(), model.n_items(), model.n_factors()), (2, 3, 2));
+        assert_eq!((model.n_users(), model.n_items()), (2, 3));
         assert_eq!(
             (model.user_factors(UserIdx(1)), model.item_factors(ItemIdx(1))),
             (&[2.0, 0.25][..], &[-0.75, 1.0][..])
@@ -202,21 +242,21 @@ mod tests {
     #[test]
     fn edited_tables_are_refused_with_the_place() {
         let again = "expected a finite number; train the model again";
-        assert_eq!(refused(|parts| parts.n_factors = 0), "user factors: 4 numbers are no rows of 0 factors");
-        assert_eq!(refused(|parts| parts.n_factors = 4), "item factors: 6 numbers are no rows of 4 factors");
-        assert_eq!(refused(|parts| parts.item_factors[3] = f32::NAN), format!("item factors[3] = NaN: {again}"));
-        assert_eq!(refused(|parts| parts.user_factors[0] = f32::INFINITY), format!("user factors[0] = inf: {again}"));
+        assert_eq!(refused(|parts| parts.users.width = 0), "user factors: 4 numbers are no rows of 0 factors");
+        assert_eq!(refused(|parts| parts.items.width = 4), "item factors: 6 numbers are no rows of 4 factors");
+        assert_eq!(refused(|parts| parts.items.factors[3] = f32::NAN), format!("item factors[3] = NaN: {again}"));
+        assert_eq!(refused(|parts| parts.users.factors[0] = f32::INFINITY), format!("user factors[0] = inf: {again}"));
         assert_eq!(refused(|parts| parts.mu = f32::NAN), format!("mu[0] = NaN: {again}"));
         assert_eq!(
-            refused(|parts| parts.biases = Some((vec![0.0; 3], vec![0.0; 3]))),
+            refused(|parts| parts.users.biases = Some(vec![0.0; 3])),
             "user biases: 3 numbers: expected 2"
         );
         assert_eq!(
-            refused(|parts| parts.biases = Some((vec![0.0; 2], vec![0.0, f32::NAN, 0.0]))),
+            refused(|parts| parts.items.biases = Some(vec![0.0, f32::NAN, 0.0])),
             format!("item biases[1] = NaN: {again}")
         );
         assert_eq!(
-            refused(|parts| parts.biases = None),
+            refused(|parts| parts.items.biases = None),
             "embeddings: a model without biases has no baseline of its own biases"
         );
         let means = |mean, items| Baseline::DampedMeans { mean, users: vec![0.0; 2], items: vec![0.0; items] };
@@ -236,8 +276,8 @@ mod tests {
     #[test]
     fn ratings_that_would_be_infinite_are_refused() {
         let expected = "embeddings: ratings would leave the range of 32-bit floats; train the model again";
-        assert_eq!(refused(|parts| parts.user_factors[0] = 1e30), expected);
-        assert_eq!(refused(|parts| parts.item_factors[0] = -1e30), expected);
-        assert_eq!(refused(|parts| (parts.mu, parts.biases) = (3e38, Some((vec![3e38; 2], vec![0.0; 3])))), expected);
+        assert_eq!(refused(|parts| parts.users.factors[0] = 1e30), expected);
+        assert_eq!(refused(|parts| parts.items.factors[0] = -1e30), expected);
+        assert_eq!(refused(|parts| (parts.mu, parts.users.biases) = (3e38, Some(vec![3e38; 2]))), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::dot::dot;
 use super::top_k::{Scored, TopK};
-use super::{Embeddings, row};
+use super::{Embeddings, Table, row};
 use crate::ids::{ItemIdx, UserIdx};
 
 impl Embeddings {
@@ -11,24 +11,22 @@ impl Embeddings {
     ///
     /// Time `I K`; the first call computes the norms, which takes as long.
     pub fn similar_items(&self, item: ItemIdx, k: usize) -> Vec<Scored> {
-        let factors = &self.parts.item_factors;
-        let norms = self.item_norms.get_or_init(|| norms(factors, self.n_factors()));
-        nearest(factors, norms, self.n_factors(), item.index(), k)
+        let norms = self.item_norms.get_or_init(|| norms(&self.parts.items));
+        nearest(&self.parts.items, norms, item.index(), k)
     }
 
     /// The `k` users nearest to a user, by the rules of [`similar_items`](Self::similar_items).
     pub fn similar_users(&self, user: UserIdx, k: usize) -> Vec<Scored> {
-        let factors = &self.parts.user_factors;
-        let norms = self.user_norms.get_or_init(|| norms(factors, self.n_factors()));
-        nearest(factors, norms, self.n_factors(), user.index(), k)
+        let norms = self.user_norms.get_or_init(|| norms(&self.parts.users));
+        nearest(&self.parts.users, norms, user.index(), k)
     }
 }
 
-fn nearest(factors: &[f32], norms: &[f64], n_factors: usize, index: usize, k: usize) -> Vec<Scored> {
-    let own = row(factors, n_factors, index);
+fn nearest(table: &Table, norms: &[f64], index: usize, k: usize) -> Vec<Scored> {
+    let own = row(&table.factors, table.width, index);
     let own_norm = norms[index];
     let mut top = TopK::new(k, norms.len().saturating_sub(1));
-    for (other, (factors, &norm)) in factors.chunks_exact(n_factors).zip(norms).enumerate() {
+    for (other, (factors, &norm)) in table.factors.chunks_exact(table.width).zip(norms).enumerate() {
         if other != index {
             top.offer(other as u32, cosine(dot(own, factors), own_norm * norm));
         }
@@ -41,28 +39,27 @@ fn cosine(product: f32, norms: f64) -> f32 {
     if norms > 0.0 { (f64::from(product) / norms).clamp(-1.0, 1.0) as f32 } else { 0.0 }
 }
 
-fn norms(factors: &[f32], n_factors: usize) -> Vec<f64> {
+fn norms(table: &Table) -> Vec<f64> {
     let square = |factor: &f32| f64::from(*factor) * f64::from(*factor);
-    factors.chunks_exact(n_factors).map(|row| row.iter().map(square).sum::<f64>().sqrt()).collect()
+    table.factors.chunks_exact(table.width).map(|row| row.iter().map(square).sum::<f64>().sqrt()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Parts;
+    use super::super::{Interaction, Parts};
     use super::*;
     use crate::score::Baseline;
 
     fn embeddings(item_factors: Vec<f32>) -> Embeddings {
-        let baseline = Baseline::OwnBiases;
-        let n_items = item_factors.len() / 3;
+        let table = |factors: Vec<f32>| Table { width: 3, biases: Some(vec![0.0; factors.len() / 3]), factors };
         Embeddings::new(Parts {
-            n_factors: 3,
-            user_factors: vec![1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 3.0, 3.0, 0.0],
-            item_factors,
-            biases: Some((vec![0.0; 3], vec![0.0; n_items])),
+            users: table(vec![1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 3.0, 3.0, 0.0]),
+            items: table(item_factors),
+            interaction: Interaction::Dot,
             mu: 0.0,
             range: None,
-            baseline,
+            classes: None,
+            baseline: Baseline::OwnBiases,
         })
         .unwrap()
     }
@@ -96,7 +93,7 @@ mod tests {
         for _ in 0..100 {
             let draw: Vec<f32> = (0..50).map(|_| rng.truncated_normal(0.1) as f32).collect();
             let opposite: Vec<f32> = draw.iter().map(|factor| -factor).collect();
-            let norm = norms(&draw, 50)[0];
+            let norm = norms(&Table { width: 50, factors: draw.clone(), biases: None })[0];
             assert!((0.999_999..=1.0).contains(&cosine(dot(&draw, &draw), norm * norm)));
             assert!((-1.0..=-0.999_999).contains(&cosine(dot(&draw, &opposite), norm * norm)));
         }

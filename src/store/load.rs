@@ -1,18 +1,21 @@
 //! A stored model out of the database, checked, as its tables are open to everybody.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use duckdb::types::Value;
 
 use crate::error::{Error, Result};
 use crate::ids::{Id, IdKind, Vocabulary};
-use crate::model::Spec;
 use crate::ratings::SeenBuilder;
-use crate::score::{Baseline, Embeddings, Parts};
+use crate::score::{Baseline, Classes, Embeddings, Interaction, Parts, Table};
+use crate::store::layers::{Tensor, parts_of};
 use crate::store::model::StoredModel;
 use crate::store::schema::{ModelVersion, Store, edited};
 use crate::store::session::{Session, text};
 use crate::store::source::id_type;
+use crate::train::Spec;
 
 /// Reads the model that has a name now, all of it as of one moment; `None` where there is none.
 ///
@@ -41,22 +44,23 @@ fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<Store
         (Value::Null, Value::Null) => None,
         _ => return Err(Error::new("only one of lo and hi is NULL")),
     };
-    let users = read_side(session, store, &format!("users_{id}"), spec.n_factors)?;
-    let items = read_side(session, store, &format!("items_{id}"), spec.n_factors)?;
-    let (biases, baseline) = match (users.biases, items.biases, users.deviations, items.deviations) {
-        (Some(users), Some(items), _, _) => (Some((users, items)), Baseline::OwnBiases),
-        (None, None, Some(users), Some(items)) => (None, Baseline::DampedMeans { mean: *mean as f32, users, items }),
-        _ => return Err(Error::new("users and items need either biases or deviations, all of them")),
+    let users = read_side(session, store, &format!("users_{id}"), spec.user_width)?;
+    let items = read_side(session, store, &format!("items_{id}"), spec.item_width)?;
+    let (interaction, classes) = read_layers(session, store, &id, &spec)?;
+    let baseline = match (users.deviations, items.deviations) {
+        (Some(users), Some(items)) => Baseline::DampedMeans { mean: *mean as f32, users, items },
+        (None, None) => Baseline::OwnBiases,
+        _ => return Err(Error::new("users and items need deviations both or neither, all of them")),
     };
-    let embeddings = Embeddings::new(Parts {
-        n_factors: spec.n_factors,
-        user_factors: users.factors,
-        item_factors: items.factors,
-        biases,
+    let embeddings = Arc::new(Embeddings::new(Parts {
+        users: users.table,
+        items: items.table,
+        interaction,
         mu: *mu,
         range,
+        classes,
         baseline,
-    })?;
+    })?);
     let mut seen = SeenBuilder::new(users.vocabulary.len(), items.vocabulary.len());
     session.stream(&store.sql(include_str!("../../sql/load_seen.sql"), &[("id", &id)]), |batch| {
         let (users, items) = (integers(batch, 0)?, integers(batch, 1)?);
@@ -64,6 +68,8 @@ fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<Store
     })?;
     Ok(StoredModel {
         version,
+        spec,
+        mean: *mean,
         user_counts: users.counts,
         item_counts: items.counts,
         users: users.vocabulary,
@@ -75,15 +81,14 @@ fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<Store
 
 struct SideTable {
     vocabulary: Vocabulary,
-    biases: Option<Vec<f32>>,
+    table: Table,
     deviations: Option<Vec<f32>>,
     counts: Vec<u32>,
-    factors: Vec<f32>,
 }
 
-fn read_side(session: &Session, store: &Store, table: &str, n_factors: usize) -> Result<SideTable> {
+fn read_side(session: &Session, store: &Store, table: &str, width: usize) -> Result<SideTable> {
     let kind = side_kind(session, store, table)?;
-    let placeholders = [("table", table), ("id_type", id_type(kind)), ("n_factors", &n_factors.to_string())];
+    let placeholders = [("table", table), ("id_type", id_type(kind)), ("width", &width.to_string())];
     let sql = store.sql(include_str!("../../sql/load_side.sql"), &placeholders);
     let (mut vocabulary, mut counts, mut factors) = (Vocabulary::new(kind), Vec::new(), Vec::new());
     let (mut biases, mut deviations) = (Column::default(), Column::default());
@@ -103,14 +108,43 @@ fn read_side(session: &Session, store: &Store, table: &str, n_factors: usize) ->
         match elements {
             Some(elements) if lists.null_count() == 0 => {
                 let start = lists.value_offset_at(0);
-                factors.extend_from_slice(&elements.values()[start..start + batch.num_rows() * n_factors]);
+                factors.extend_from_slice(&elements.values()[start..start + batch.num_rows() * width]);
                 Ok(())
             }
             _ => Err(Error::new(format!("{table} has factors that are NULL"))),
         }
     })?;
     let n_rows = vocabulary.len();
-    Ok(SideTable { biases: biases.whole(n_rows), deviations: deviations.whole(n_rows), vocabulary, counts, factors })
+    let table = Table { width, factors, biases: biases.whole(n_rows)? };
+    Ok(SideTable { table, deviations: deviations.whole(n_rows)?, vocabulary, counts })
+}
+
+/// The tensors of an 'mlp' or a classifier; other models have no table of them.
+fn read_layers(session: &Session, store: &Store, id: &str, spec: &Spec) -> Result<(Interaction, Option<Classes>)> {
+    let has_layers = spec.word("architecture") == "mlp" || spec.word("loss") == "cross_entropy";
+    let mut tensors: Vec<Tensor> = Vec::new();
+    if has_layers {
+        let mut last = None;
+        session.stream(&store.sql(include_str!("../../sql/load_layers.sql"), &[("id", id)]), |batch| {
+            let (positions, columns) = (integers(batch, 0)?, integers(batch, 2)?);
+            let names = texts(batch, 1)?;
+            let numbers = without_null(floats(batch, 4)?)?.values();
+            for (row, (position, name)) in positions.iter().zip(names).enumerate() {
+                if last.replace(*position) != Some(*position) {
+                    let n_columns = columns[row].max(0) as usize;
+                    tensors.push(Tensor { name: name.to_owned(), values: Vec::new(), n_columns });
+                }
+                if let Some(tensor) = tensors.last_mut() {
+                    tensor.values.push(numbers[row]);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    let (interaction, classes) = parts_of(tensors)?;
+    let is_as_told = (interaction != Interaction::Dot) == (spec.word("architecture") == "mlp")
+        && classes.is_some() == (spec.word("loss") == "cross_entropy");
+    if is_as_told { Ok((interaction, classes)) } else { Err(Error::new(format!("layers_{id} has lost tensors"))) }
 }
 
 /// The kind of ids that a table has.
@@ -135,8 +169,12 @@ impl Column {
         self.values.extend(values.iter().flatten());
     }
 
-    fn whole(self, n_rows: usize) -> Option<Vec<f32>> {
-        (self.values.len() == n_rows).then_some(self.values)
+    fn whole(self, n_rows: usize) -> Result<Option<Vec<f32>>> {
+        match self.values.len() {
+            0 => Ok(None),
+            length if length == n_rows => Ok(Some(self.values)),
+            _ => Err(Error::new("a bias or deviation is NULL where others are not")),
+        }
     }
 }
 
@@ -147,17 +185,21 @@ fn push_ids(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Result<()> {
             without_null(ids)?.values().iter().try_for_each(|id| vocabulary.push(Id::Integer(*id)))
         }
         IdKind::Text => {
-            // Which kind of string array comes is a setting of the host's.
-            let column = batch.column(0).as_ref();
-            let mut push = |id: Option<&str>| vocabulary.push(Id::Text(id.ok_or_else(|| Error::new("an id is NULL"))?));
-            match (column.as_string_opt::<i32>(), column.as_string_opt::<i64>(), column.as_string_view_opt()) {
-                (Some(ids), ..) => ids.iter().try_for_each(&mut push),
-                (_, Some(ids), _) => ids.iter().try_for_each(&mut push),
-                (.., Some(ids)) => ids.iter().try_for_each(&mut push),
-                _ => Err(Error::new(format!("column id came as {}", column.data_type()))),
-            }
+            texts(batch, 0)?.into_iter().try_for_each(|id| vocabulary.push(Id::Text(id)))
         }
     }
+}
+
+fn texts(batch: &RecordBatch, column: usize) -> Result<Vec<&str>> {
+    // Which kind of string array comes is a setting of the host's.
+    let array = batch.column(column).as_ref();
+    let texts: Option<Vec<&str>> = match (array.as_string_opt::<i32>(), array.as_string_opt::<i64>(), array.as_string_view_opt()) {
+        (Some(texts), ..) => texts.iter().collect(),
+        (_, Some(texts), _) => texts.iter().collect(),
+        (.., Some(texts)) => texts.iter().collect(),
+        _ => return Err(Error::new(format!("column {} came as {}", batch.schema_ref().field(column).name(), array.data_type()))),
+    };
+    texts.ok_or_else(|| Error::new("a text is NULL where none can be"))
 }
 
 fn integers(batch: &RecordBatch, column: usize) -> Result<&[i32]> {

@@ -6,6 +6,7 @@ mod cache;
 mod connections;
 mod drop;
 mod exit;
+mod layers;
 mod list;
 mod load;
 mod model;

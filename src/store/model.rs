@@ -1,9 +1,12 @@
 //! A stored model in memory.
 
+use std::sync::Arc;
+
 use crate::ids::{Id, ItemIdx, UserIdx, Vocabulary};
 use crate::ratings::Seen;
-use crate::score::{Baseline, Embeddings};
+use crate::score::{Baseline, Embeddings, Table};
 use crate::store::schema::ModelVersion;
+use crate::train::Spec;
 
 /// Users or items: what is stored of both has one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub enum Side {
 pub struct StoredModel {
     /// Which model it is.
     pub version: ModelVersion,
+    /// How it was made.
+    pub spec: Spec,
+    /// The mean of its training ratings.
+    pub mean: f64,
     /// The ids of users.
     pub users: Vocabulary,
     /// The ids of items.
@@ -27,8 +34,8 @@ pub struct StoredModel {
     pub user_counts: Vec<u32>,
     /// Training ratings of each item, `[I]`.
     pub item_counts: Vec<u32>,
-    /// The factors, biases and constants.
-    pub embeddings: Embeddings,
+    /// The factors, biases, layers and constants.
+    pub embeddings: Arc<Embeddings>,
     /// What each user has rated.
     pub seen: Seen,
 }
@@ -60,18 +67,17 @@ impl StoredModel {
         }
     }
 
-    /// The factors of one side, row by row, and its biases, where the model has them.
-    pub fn tables(&self, side: Side) -> (&[f32], Option<&[f32]>) {
-        side_tables(&self.embeddings, side)
+    /// The factors and biases of one side.
+    pub fn table(&self, side: Side) -> &Table {
+        side_table(&self.embeddings, side)
     }
 }
 
-/// The factors of one side, row by row, and its biases, where there are any.
-pub(super) fn side_tables(embeddings: &Embeddings, side: Side) -> (&[f32], Option<&[f32]>) {
-    let parts = embeddings.parts();
+/// The factors and biases of one side.
+pub(super) fn side_table(embeddings: &Embeddings, side: Side) -> &Table {
     match side {
-        Side::Users => (&parts.user_factors, parts.biases.as_ref().map(|(users, _)| users.as_slice())),
-        Side::Items => (&parts.item_factors, parts.biases.as_ref().map(|(_, items)| items.as_slice())),
+        Side::Users => &embeddings.parts().users,
+        Side::Items => &embeddings.parts().items,
     }
 }
 

@@ -8,16 +8,16 @@ use duckdb::types::Value;
 
 use crate::error::{Error, Result};
 use crate::ids::{Id, IdKind, Vocabulary};
-use crate::model::Spec;
 use crate::ratings::Dataset;
-use crate::score::Embeddings;
+use crate::score::{Embeddings, Table};
 use crate::store::drop::remove;
-use crate::store::model::{Side, side_deviations, side_tables};
+use crate::store::layers::{record_batch, tensors_of};
+use crate::store::model::{Side, side_deviations, side_table};
 use crate::store::names::quote_literal;
 use crate::store::schema::{FORMAT_VERSION, Store};
 use crate::store::session::{Session, host_version};
 use crate::store::source::id_type;
-use crate::train::EpochReport;
+use crate::train::{EpochReport, Spec};
 
 /// Rows that go to the host at a time.
 const ROWS_PER_BATCH: usize = 16_384;
@@ -32,6 +32,8 @@ pub struct NewModel<'a> {
     pub embeddings: &'a Embeddings,
     /// Its epochs, at least one.
     pub history: &'a [EpochReport],
+    /// The epoch, counted from 1, that the embeddings are of.
+    pub stored_epoch: u32,
     /// The seed.
     pub seed: u64,
     /// Where it was trained.
@@ -54,7 +56,8 @@ pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel
         ("id", id.to_string()),
         ("user_type", id_type(users.kind()).to_owned()),
         ("item_type", id_type(items.kind()).to_owned()),
-        ("n_factors", model.embeddings.n_factors().to_string()),
+        ("user_width", model.embeddings.parts().users.width.to_string()),
+        ("item_width", model.embeddings.parts().items.width.to_string()),
     ];
     let placeholders = placeholders.each_ref().map(|(name, value)| (*name, value.as_str()));
     transaction.execute(&store.sql(include_str!("../../sql/create_model.sql"), &placeholders))?;
@@ -77,6 +80,7 @@ pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel
         model.embeddings,
     )?;
     append_seen(&transaction, store, &format!("seen_{id}"), model.dataset)?;
+    append_layers(&transaction, store, id, model.embeddings)?;
     append_history(&transaction, store, id, model)?;
     insert_model(&transaction, store, id, name, model)?;
     transaction.commit()
@@ -99,11 +103,11 @@ fn append_side(
     counts: &[u32],
     embeddings: &Embeddings,
 ) -> Result<()> {
-    let n_factors = embeddings.n_factors();
-    let (factors, biases) = side_tables(embeddings, side);
+    let Table { width, factors, biases } = side_table(embeddings, side);
+    let width = *width;
     let deviations = side_deviations(embeddings, side);
     let element = Arc::new(Field::new("item", DataType::Float32, true));
-    let list = DataType::FixedSizeList(Arc::clone(&element), n_factors as i32);
+    let list = DataType::FixedSizeList(Arc::clone(&element), width as i32);
     let id_kind = match vocabulary.kind() {
         IdKind::Integer => DataType::Int64,
         IdKind::Text => DataType::Utf8,
@@ -122,14 +126,14 @@ fn append_side(
             Some(values) => Arc::new(Float32Array::from(values[rows.clone()].to_vec())),
             None => Arc::new(Float32Array::new_null(rows.len())),
         };
-        let elements = Float32Array::from(factors[rows.start * n_factors..rows.end * n_factors].to_vec());
+        let elements = Float32Array::from(factors[rows.start * width..rows.end * width].to_vec());
         let columns: Vec<ArrayRef> = vec![
             id_array(vocabulary.kind(), ids.by_ref().take(rows.len())),
             Arc::new(Int32Array::from_iter_values(rows.clone().map(|index| index as i32))),
-            optional(biases),
+            optional(biases.as_deref()),
             optional(deviations),
             Arc::new(Int32Array::from_iter_values(counts[rows.clone()].iter().map(|count| *count as i32))),
-            Arc::new(FixedSizeListArray::try_new(Arc::clone(&element), n_factors as i32, Arc::new(elements), None)?),
+            Arc::new(FixedSizeListArray::try_new(Arc::clone(&element), width as i32, Arc::new(elements), None)?),
         ];
         RecordBatch::try_new(Arc::clone(&schema), columns)
     })
@@ -162,6 +166,18 @@ fn append_seen(session: &Session, store: &Store, table: &str, dataset: &Dataset)
     })
 }
 
+/// The tensors of an 'mlp' or a classifier, in a table that other models do not have.
+fn append_layers(session: &Session, store: &Store, id: i64, embeddings: &Embeddings) -> Result<()> {
+    let tensors = tensors_of(embeddings.parts());
+    if tensors.is_empty() {
+        return Ok(());
+    }
+    let placeholders = [("id", id.to_string())];
+    let placeholders = placeholders.each_ref().map(|(name, value)| (*name, value.as_str()));
+    session.execute(&store.sql(include_str!("../../sql/create_layers.sql"), &placeholders))?;
+    append(session, store, &format!("layers_{id}"), tensors.len(), |rows| record_batch(&tensors[rows]))
+}
+
 /// Appends `n_rows` rows to a table of the store, as many at a time as `batch` is asked for.
 fn append(
     session: &Session,
@@ -191,7 +207,7 @@ fn append_history(session: &Session, store: &Store, id: i64, model: &NewModel<'_
                 Value::BigInt(id),
                 Value::Int(report.epoch as i32),
                 Value::Double(report.train_loss),
-                optional(valid.map(|valid| valid.loss)),
+                optional(valid.and_then(|valid| valid.loss)),
                 optional(valid.map(|valid| valid.rmse)),
                 optional(valid.map(|valid| valid.mae)),
                 optional(valid.and_then(|valid| valid.accuracy)),
@@ -205,7 +221,8 @@ fn append_history(session: &Session, store: &Store, id: i64, model: &NewModel<'_
 
 fn insert_model(session: &Session, store: &Store, id: i64, name: &str, model: &NewModel<'_>) -> Result<()> {
     let parts = model.embeddings.parts();
-    let valid = model.history.last().and_then(|report| report.valid);
+    let stored = model.history.iter().find(|report| report.epoch == model.stored_epoch);
+    let valid = stored.and_then(|report| report.valid);
     let dataset = model.dataset;
     session.execute_with(
         &store.sql(include_str!("../../sql/insert_model.sql"), &[]),
@@ -226,7 +243,7 @@ fn insert_model(session: &Session, store: &Store, id: i64, name: &str, model: &N
             Value::Float(parts.mu),
             parts.range.map_or(Value::Null, |(lo, _)| Value::Float(lo)),
             parts.range.map_or(Value::Null, |(_, hi)| Value::Float(hi)),
-            optional(valid.map(|valid| valid.loss)),
+            optional(valid.and_then(|valid| valid.loss)),
             optional(valid.map(|valid| valid.rmse)),
             optional(valid.map(|valid| valid.mae)),
             optional(valid.and_then(|valid| valid.accuracy)),

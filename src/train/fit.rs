@@ -4,68 +4,119 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::graph::optimiser::AdamW;
-use crate::graph::{Engine, Feed, FeedValues, Program};
-use crate::metrics::Scores;
-use crate::model::{Dot, ITEM, RATING, USER, dot, initial_states, training_step};
+use crate::graph::optimiser::accumulators;
+use crate::graph::{Engine, Program};
+use crate::model::{Objective, predictor, training_step};
 use crate::ratings::{Batches, Dataset};
 use crate::rng::Rng;
-use crate::score::{Baseline, Embeddings, Parts};
+use crate::score::{Baseline, Embeddings};
 use crate::train::config::TrainConfig;
-use crate::train::report::{EpochReport, ValidScores};
-use crate::train::scale::Scale;
+use crate::train::feeds::Feeder;
+use crate::train::plan::{Plan, WarmStart};
+use crate::train::report::EpochReport;
+use crate::train::schedule::StepSettings;
+use crate::train::states;
+use crate::train::validate::validate;
 
 /// A training under way: one call of [`Training::epoch`] an epoch, until [`Training::is_done`].
 pub struct Training {
     config: TrainConfig,
     dataset: Arc<Dataset>,
-    scale: Scale,
-    model: Dot,
-    optimiser: AdamW,
+    engine: Arc<dyn Engine>,
+    plan: Plan,
     baseline: Baseline,
     program: Box<dyn Program>,
+    feeder: Feeder,
     batches: Batches,
     epochs_done: u32,
     steps_done: u64,
+    best: Option<Best>,
+}
+
+/// The best epoch so far, where training may stop early.
+struct Best {
+    epoch: u32,
+    valid_loss: f64,
+    embeddings: Arc<Embeddings>,
 }
 
 impl Training {
     /// Builds the training step and compiles it for an engine; nothing is learned yet.
     ///
     /// # Errors
-    /// A `y_range` that ratings are outside of; an engine that cannot compile the step.
-    pub fn new(config: TrainConfig, dataset: Arc<Dataset>, engine: &dyn Engine) -> Result<Self> {
-        let scale = Scale::new(&dataset, config.y_range)?;
-        let model = Dot {
-            n_users: dataset.users.len(),
-            n_items: dataset.items.len(),
-            n_factors: config.n_factors,
-            bias: config.bias,
-            mu: if config.mean { scale.mu_for(dataset.train.mean()) as f32 } else { 0.0 },
-            range: scale.working_range().map(|(lo, hi)| (lo as f32, hi as f32)),
-        };
-        let optimiser = AdamW { weight_decay: config.weight_decay, beta2: config.betas.1, eps: config.eps };
+    /// A `y_range` that ratings are outside of; too many classes; a stored model that cannot be continued; `patience` without
+    /// validation rows; an engine that cannot compile the step.
+    pub fn new(
+        config: TrainConfig,
+        dataset: Arc<Dataset>,
+        engine: Arc<dyn Engine>,
+        warm_start: Option<&WarmStart<'_>>,
+    ) -> Result<Self> {
+        if config.patience.is_some() && dataset.valid.is_empty() {
+            return Err(Error::new(
+                "patience: there are no validation rows to judge an epoch by; give validation or a validation_fraction above 0",
+            ));
+        }
+        let mut plan = Plan::new(&config, &dataset, warm_start)?;
         let rng = Rng::new(config.seed);
-        let step = training_step(&model, &optimiser)?;
-        let initial = initial_states(&model, &optimiser, &rng.fork("init"), config.init_std as f32);
-        let program = engine.compile(&step, &initial)?;
+        let step = training_step(&plan.model, &config.optimiser, plan.step_options)?;
+        let mut initial = std::mem::take(&mut plan.initial);
+        let sums = if plan.step_options.accumulates { accumulators(&initial) } else { Vec::new() };
+        initial.extend(config.optimiser.initial(&initial));
+        initial.extend(sums);
         let batch_size = config.batch_size_for(dataset.train.len());
-        let batches = Batches::new(Arc::clone(&dataset.train), batch_size, scale.working(), rng.fork("shuffle"));
-        let baseline = match config.bias {
+        let batches =
+            Batches::new(Arc::clone(&dataset.train), batch_size, plan.scale.working(), rng.fork("shuffle"));
+        let program = engine.compile(&step, &initial, batches.batch_size().div_ceil(config.accumulate))?;
+        let feeder = Feeder::new(
+            &plan.model,
+            &config.optimiser,
+            plan.step_options,
+            config.accumulate,
+            Arc::clone(&dataset.train),
+            plan.levels.clone(),
+            rng.fork("dropout"),
+        );
+        let baseline = match plan.has_own_baseline() {
             true => Baseline::OwnBiases,
-            false => Baseline::damped_means(&dataset.train, model.n_users, model.n_items),
+            false => Baseline::damped_means(&dataset.train, plan.model.n_users, plan.model.n_items),
         };
-        Ok(Self { config, dataset, scale, model, optimiser, baseline, program, batches, epochs_done: 0, steps_done: 0 })
+        let (epochs_done, steps_done, best) = (0, 0, None);
+        Ok(Self { config, dataset, engine, plan, baseline, program, feeder, batches, epochs_done, steps_done, best })
     }
 
-    /// Whether all epochs are done.
+    /// Whether all epochs are done, or enough of them were no better.
     pub fn is_done(&self) -> bool {
-        self.epochs_done == self.config.epochs
+        let is_stuck = match (self.config.patience, &self.best) {
+            (Some(patience), Some(best)) => self.epochs_done - best.epoch >= patience,
+            _ => false,
+        };
+        is_stuck || self.epochs_done == self.config.epochs
     }
 
     /// Ratings a step.
     pub fn batch_size(&self) -> usize {
         self.batches.batch_size()
+    }
+
+    /// `Ku` and `Ki`.
+    pub fn widths(&self) -> (usize, usize) {
+        (self.plan.model.user_width, self.plan.model.item_width)
+    }
+
+    /// The lowest and highest rating that the model's scale goes by.
+    pub fn observed(&self) -> (f32, f32) {
+        self.plan.observed
+    }
+
+    /// The distinct ratings, ascending, where they are few; the classes of a classifier.
+    pub fn levels(&self) -> Option<Vec<f32>> {
+        (!self.plan.levels.is_empty()).then(|| self.plan.levels.clone())
+    }
+
+    /// The epoch, counted from 1, that [`embeddings`](Self::embeddings) are of.
+    pub fn stored_epoch(&self) -> u32 {
+        self.best.as_ref().map_or(self.epochs_done, |best| best.epoch)
     }
 
     /// Learns from every training rating once, and scores the result on the validation rows.
@@ -75,89 +126,111 @@ impl Training {
     pub fn epoch(&mut self) -> Result<EpochReport> {
         let started = Instant::now();
         let total_steps = self.batches.per_epoch() as u64 * u64::from(self.config.epochs);
+        let is_sum = self.plan.model.objective == Objective::HalfSquaredSum;
         let mut loss_sum = 0.0;
         self.batches.start_epoch();
         while let Some(batch) = self.batches.next_batch() {
             let config = &self.config;
             let settings = config.schedule.at(self.steps_done, total_steps, config.learning_rate, config.betas);
             self.steps_done += 1;
-            let scalars = self.optimiser.scalars(self.steps_done, settings.learning_rate, settings.beta1);
-            let mut feeds = vec![
-                Feed { name: USER, values: FeedValues::Indices(batch.users) },
-                Feed { name: ITEM, values: FeedValues::Indices(batch.items) },
-                Feed { name: RATING, values: FeedValues::Floats(batch.ratings) },
-            ];
-            feeds.extend(
-                scalars
-                    .iter()
-                    .map(|(name, value)| Feed { name, values: FeedValues::Floats(std::slice::from_ref(value)) }),
-            );
-            loss_sum += f64::from(self.program.step(&feeds)?) * batch.ratings.len() as f64;
+            let n_ratings = if is_sum { 1.0 } else { batch.ratings.len() as f64 };
+            loss_sum += self.feeder.step(self.program.as_mut(), batch, settings)? * n_ratings;
         }
         self.epochs_done += 1;
-        let train_loss = loss_sum / self.dataset.train.len() as f64 * self.scale.unit().powi(2);
+        let n_ratings = if is_sum { 1.0 } else { self.dataset.train.len() as f64 };
+        let train_loss = loss_sum / n_ratings * self.loss_unit();
         if !train_loss.is_finite() {
             return Err(diverged(self.epochs_done, &self.config));
         }
-        let valid = self.validate()?;
+        let valid = if self.dataset.valid.is_empty() {
+            None
+        } else {
+            let embeddings = Arc::new(self.current_embeddings()?);
+            let mut predictor = predictor(Arc::clone(&embeddings), || Ok(Arc::clone(&self.engine)))?;
+            let scores = validate(&mut predictor, &self.dataset, &self.plan)?;
+            let loss = scores.and_then(|scores| scores.loss);
+            self.note(loss, embeddings);
+            scores
+        };
         Ok(EpochReport { epoch: self.epochs_done, train_loss, valid, seconds: started.elapsed().as_secs_f64() })
     }
 
-    /// The model as it is now, in rating units.
+    /// Takes up to `n_steps` steps at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and
+    /// loss of each. Ends early when a loss is not finite or `stop` says so. The training is of no use afterwards.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub fn explore(
+        &mut self,
+        n_steps: u32,
+        (lowest, highest): (f64, f64),
+        mut stop: impl FnMut(f64) -> bool,
+    ) -> Result<Vec<(f64, f64)>> {
+        let mut found = Vec::new();
+        for step in 0..n_steps {
+            let share = f64::from(step) / f64::from(n_steps.max(2) - 1);
+            let settings =
+                StepSettings { learning_rate: lowest * (highest / lowest).powf(share), beta1: self.config.betas.0 };
+            let batch = match self.batches.next_batch() {
+                Some(batch) => batch,
+                None => {
+                    self.batches.start_epoch();
+                    match self.batches.next_batch() {
+                        Some(batch) => batch,
+                        None => break,
+                    }
+                }
+            };
+            let loss = self.feeder.step(self.program.as_mut(), batch, settings)? * self.loss_unit();
+            if !loss.is_finite() {
+                break;
+            }
+            found.push((settings.learning_rate, loss));
+            if stop(loss) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The model as it is now, or where training may stop early that of the best epoch; in rating units.
     ///
     /// # Errors
     /// Parameters that are not finite numbers: the training diverged.
-    pub fn embeddings(&self) -> Result<Embeddings> {
-        // Where a range squashes the sum, lo and hi carry the unit. Without one the sum itself is scaled: the factors of
-        // both sides by the root, so that their product is.
-        let unit = if self.model.range.is_some() { 1.0 } else { self.scale.unit() };
-        let read = |name: &str, factor: f64| -> Result<Vec<f32>> {
-            let mut values = self.program.state(name)?;
-            values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
-            Ok(values)
-        };
-        let biases = match self.config.bias {
-            true => Some((read(dot::USER_BIAS, unit)?, read(dot::ITEM_BIAS, unit)?)),
-            false => None,
-        };
-        let parts = Parts {
-            n_factors: self.config.n_factors,
-            user_factors: read(dot::USER_FACTORS, unit.sqrt())?,
-            item_factors: read(dot::ITEM_FACTORS, unit.sqrt())?,
-            biases,
-            mu: match self.model.range {
-                Some(_) => self.model.mu,
-                None => self.scale.rating_value(f64::from(self.model.mu)) as f32,
-            },
-            range: self.scale.range().map(|(lo, hi)| (lo as f32, hi as f32)),
-            baseline: self.baseline.clone(),
-        };
-        Embeddings::new(parts).map_err(|error| diverged(self.epochs_done, &self.config).with_source(error))
+    pub fn embeddings(&self) -> Result<Arc<Embeddings>> {
+        match &self.best {
+            Some(best) => Ok(Arc::clone(&best.embeddings)),
+            None => self.current_embeddings().map(Arc::new),
+        }
     }
 
-    fn validate(&self) -> Result<Option<ValidScores>> {
-        if self.dataset.valid.is_empty() {
-            return Ok(None);
+    fn current_embeddings(&self) -> Result<Embeddings> {
+        let Plan { model, scale, levels, .. } = &self.plan;
+        states::embeddings(model, scale, levels, self.baseline.clone(), |name| self.program.state(name))
+            .map_err(|error| diverged(self.epochs_done, &self.config).with_source(error))
+    }
+
+    /// Remembers an epoch that is better than all before it, where training may stop early.
+    fn note(&mut self, valid_loss: Option<f64>, embeddings: Arc<Embeddings>) {
+        let best = self.best.as_ref().map_or(f64::INFINITY, |best| best.valid_loss);
+        if let Some(valid_loss) = valid_loss.filter(|loss| self.config.patience.is_some() && *loss < best) {
+            self.best = Some(Best { epoch: self.epochs_done, valid_loss, embeddings });
         }
-        let embeddings = self.embeddings()?;
-        let predicted = self.dataset.valid.iter().map(|row| {
-            let rating = embeddings.predict_or_baseline(row.user, row.item);
-            (row.value, rating)
-        });
-        let scores = Scores::of(predicted, self.dataset.levels.as_deref());
-        Ok(scores.map(|scores| ValidScores {
-            loss: scores.mse,
-            rmse: scores.rmse(),
-            mae: scores.mae,
-            accuracy: scores.accuracy,
-        }))
+    }
+
+    /// What a loss on the working scale is multiplied by.
+    fn loss_unit(&self) -> f64 {
+        match self.plan.model.objective {
+            Objective::MeanSquaredError | Objective::HalfSquaredSum => self.plan.scale.unit().powi(2),
+            Objective::CrossEntropy { .. } => 1.0,
+        }
     }
 }
 
 fn diverged(epoch: u32, config: &TrainConfig) -> Error {
     Error::new(format!(
         "the training diverged in epoch {epoch}: its numbers are no longer finite; nothing is stored; lower learning_rate ({}) or \
-         init_std ({}), raise eps, or give a y_range",
-        config.learning_rate, config.init_std
+         init_std, raise eps, or give a y_range",
+        config.learning_rate
     ))
 }

@@ -3,18 +3,30 @@
 //! Training drives an [`Engine`](crate::graph::Engine) and does not know which one: who starts it chooses.
 
 mod config;
+mod feeds;
 mod fit;
 mod options;
+mod plan;
+mod presets;
+mod rates;
 mod report;
 mod scale;
 mod schedule;
+mod spec;
+mod states;
 mod table;
+mod validate;
+mod valley;
 mod value;
 
 pub use config::TrainConfig;
 pub use fit::Training;
-pub use options::{Options, RangeOption};
+pub use options::{OneOf, Options, RangeOption};
+pub use plan::WarmStart;
+pub use presets::{PRESETS, Preset, preset};
+pub use rates::{Rates, find_rates};
 pub use report::{EpochReport, ValidScores};
 pub use schedule::{Schedule, StepSettings};
+pub use spec::Spec;
 pub use table::{Kind, N_FACTORS, OPTIONS, OptionRow};
 pub use value::OptionValue;

@@ -3,18 +3,42 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
+use crate::train::presets::Preset;
 use crate::train::table::{Kind, N_FACTORS, OPTIONS};
 use crate::train::value::OptionValue;
 
-/// Options on their way into a checked configuration.
+/// Options on their way into a checked configuration: as given, else as a recipe or a stored model has them, else the default.
 pub struct Options {
     given: BTreeMap<&'static str, OptionValue>,
+    fallback: BTreeMap<String, OptionValue>,
+    taken: BTreeMap<String, OptionValue>,
 }
 
 impl Options {
     /// Options by name; all names are those of [`OPTIONS`] or [`N_FACTORS`].
     pub fn new(given: BTreeMap<&'static str, OptionValue>) -> Self {
-        Self { given }
+        Self { given, fallback: BTreeMap::new(), taken: BTreeMap::new() }
+    }
+
+    /// From now on an option that is not given has the value of this recipe.
+    pub fn fall_back_on_preset(&mut self, preset: &Preset) {
+        let defaults = preset.defaults.iter().map(|(name, default)| ((*name).to_owned(), parse_default(default)));
+        self.fallback = defaults.collect();
+    }
+
+    /// From now on an option that is not given has the value that a stored model was trained with.
+    pub fn fall_back_on_stored(&mut self, options: BTreeMap<String, OptionValue>) {
+        self.fallback = options;
+    }
+
+    /// Whether the caller gave an option.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.given.contains_key(name)
+    }
+
+    /// Every option that was taken so far, by name, with the value that it has.
+    pub fn taken(self) -> BTreeMap<String, OptionValue> {
+        self.taken
     }
 
     /// A whole number.
@@ -25,12 +49,37 @@ impl Options {
         })
     }
 
-    /// A whole number, or `None` for `'auto'`.
-    pub fn whole_or_auto(&mut self, name: &'static str) -> Result<Option<i64>> {
+    /// A whole number, or `None` for NULL.
+    pub fn whole_or_null(&mut self, name: &'static str) -> Result<Option<i64>> {
         self.take(name, |kind, value| match (kind, value) {
-            (Kind::WholeOrAuto(..), OptionValue::Text(word)) if word == "auto" => Some(None),
-            (Kind::WholeOrAuto(low, high), OptionValue::Integer(whole)) => {
+            (Kind::WholeOrNull(..), OptionValue::Null) => Some(None),
+            (Kind::WholeOrNull(low, high), OptionValue::Integer(whole)) => {
                 (low..=high).contains(&whole).then_some(Some(*whole))
+            }
+            _ => None,
+        })
+    }
+
+    /// A whole number, or one of the option's words.
+    pub fn whole_or_word(&mut self, name: &'static str) -> Result<OneOf<i64>> {
+        self.take(name, |kind, value| match (kind, value) {
+            (Kind::WholeOr(_, _, words), OptionValue::Text(word)) => known_word(words, word).map(OneOf::Word),
+            (Kind::WholeOr(low, high, _), OptionValue::Integer(whole)) => {
+                (low..=high).contains(&whole).then_some(OneOf::Value(*whole))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whole numbers.
+    pub fn wholes(&mut self, name: &'static str) -> Result<Vec<i64>> {
+        self.take(name, |kind, value| match (kind, value) {
+            (Kind::Wholes(most, high), OptionValue::List(values)) if (1..=*most).contains(&values.len()) => {
+                let whole = |value: &OptionValue| match value {
+                    OptionValue::Integer(whole) => (1..=*high).contains(whole).then_some(*whole),
+                    _ => None,
+                };
+                values.iter().map(whole).collect()
             }
             _ => None,
         })
@@ -58,10 +107,28 @@ impl Options {
         })
     }
 
-    /// One of the option's words.
-    pub fn word(&mut self, name: &'static str) -> Result<String> {
+    /// A truth value, or one of the option's words.
+    pub fn boolean_or_word(&mut self, name: &'static str) -> Result<OneOf<bool>> {
         self.take(name, |kind, value| match (kind, value) {
-            (Kind::Word(words), OptionValue::Text(word)) => words.contains(&word.as_str()).then(|| word.clone()),
+            (_, OptionValue::Boolean(value)) => Some(OneOf::Value(*value)),
+            (Kind::BooleanOr(words), OptionValue::Text(word)) => known_word(words, word).map(OneOf::Word),
+            _ => None,
+        })
+    }
+
+    /// One of the option's words.
+    pub fn word(&mut self, name: &'static str) -> Result<&'static str> {
+        self.take(name, |kind, value| match (kind, value) {
+            (Kind::Word(words), OptionValue::Text(word)) => known_word(words, word),
+            _ => None,
+        })
+    }
+
+    /// One of the option's words, or `None` for NULL.
+    pub fn word_or_null(&mut self, name: &'static str) -> Result<Option<&'static str>> {
+        self.take(name, |kind, value| match (kind, value) {
+            (Kind::WordOrNull(_), OptionValue::Null) => Some(None),
+            (Kind::WordOrNull(words), OptionValue::Text(word)) => known_word(words, word).map(Some),
             _ => None,
         })
     }
@@ -97,6 +164,7 @@ impl Options {
         self.take(name, |_, value| match value {
             OptionValue::Null => Some(RangeOption::Off),
             OptionValue::Text(word) if word == "auto" => Some(RangeOption::Auto),
+            OptionValue::Text(word) if word == "fastai" => Some(RangeOption::Fastai),
             other => {
                 let (low, high) = pair(other)?;
                 let fits = low < high
@@ -115,14 +183,31 @@ impl Options {
             .chain([&N_FACTORS])
             .find(|row| row.name == name)
             .ok_or_else(|| Error::new(format!("there is no option {name}")))?;
-        let value = match self.given.remove(name) {
-            Some(value) => value,
-            None => parse_default(row.default),
+        let value = match (self.given.remove(name), self.fallback.get(name)) {
+            (Some(value), _) => value,
+            (None, Some(value)) => value.clone(),
+            (None, None) => parse_default(row.default),
         };
-        check(&row.kind, &value).ok_or_else(|| {
-            Error::argument(name, value, row.kind, &format!("leave it out for the default, {}", row.default))
-        })
+        let Some(checked) = check(&row.kind, &value) else {
+            let way_out = format!("leave it out for the default, {}", row.default);
+            return Err(Error::argument(name, value, row.kind, &way_out));
+        };
+        self.taken.insert(name.to_owned(), value);
+        Ok(checked)
     }
+}
+
+/// A value of its own kind, or a word that stands for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneOf<T> {
+    /// The value.
+    Value(T),
+    /// The word.
+    Word(&'static str),
+}
+
+fn known_word(words: &[&'static str], word: &str) -> Option<&'static str> {
+    words.iter().find(|known| **known == word).copied()
 }
 
 /// The option `y_range`.
@@ -130,6 +215,8 @@ impl Options {
 pub enum RangeOption {
     /// The observed scale, padded.
     Auto,
+    /// The observed scale, padded as fastai's examples have it.
+    Fastai,
     /// No range.
     Off,
     /// From the first to the second.

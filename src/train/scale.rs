@@ -4,7 +4,7 @@
 //! that the defaults of learning rate, decay and epsilon are known for.
 
 use crate::error::{Error, Result};
-use crate::ratings::{Dataset, WorkingScale};
+use crate::ratings::WorkingScale;
 use crate::train::options::RangeOption;
 
 const LOWEST: f64 = 1.0;
@@ -12,6 +12,9 @@ const SPAN: f64 = 4.0;
 
 /// `'auto'` pads the observed span by this share of it on either side.
 const PADDING: f64 = 1.0 / 8.0;
+
+/// `'fastai'` pads it so far below: stars from 1 to 5 get [0, 5.5].
+const PADDING_BELOW: f64 = 1.0 / 4.0;
 
 /// The affine map between ratings and working values, with the range of predictions in both units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,24 +28,25 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale of a data set.
+    /// The scale of ratings from `lowest` to `highest`; where `as_is`, ratings are their own working values.
     ///
     /// # Errors
     /// A `y_range` that an observed rating is outside of; a range that 32-bit floats do not hold.
-    pub fn new(dataset: &Dataset, y_range: RangeOption) -> Result<Self> {
-        let (lowest, highest) = (f64::from(dataset.lowest), f64::from(dataset.highest));
+    pub fn new(observed: (f32, f32), y_range: RangeOption, as_is: bool) -> Result<Self> {
+        let (lowest, highest) = (f64::from(observed.0), f64::from(observed.1));
         let span = highest - lowest;
-        let unit = span / SPAN;
+        let unit = if as_is { 1.0 } else { span / SPAN };
         let range = match y_range {
             RangeOption::Off => None,
             RangeOption::Auto => Some((lowest - span * PADDING, highest + span * PADDING)),
+            RangeOption::Fastai => Some((lowest - span * PADDING_BELOW, highest + span * PADDING)),
             // Compared as the ratings are kept: 0.7 is a bound that a rating of 0.7 does not pass.
-            RangeOption::Fixed(lo, hi) if lo as f32 <= dataset.lowest && dataset.highest <= hi as f32 => Some((lo, hi)),
+            RangeOption::Fixed(lo, hi) if lo as f32 <= observed.0 && observed.1 <= hi as f32 => Some((lo, hi)),
             RangeOption::Fixed(lo, hi) => {
                 return Err(Error::argument(
                     "y_range",
                     format!("[{lo}, {hi}]"),
-                    format!("an interval around all ratings, which go from {} to {}", dataset.lowest, dataset.highest),
+                    format!("an interval around all ratings, which go from {} to {}", observed.0, observed.1),
                     "widen it, leave it out for 'auto', or give NULL for no range",
                 ));
             }
@@ -52,7 +56,8 @@ impl Scale {
                 "ratings: their range, from {lowest:e} to {highest:e}, is too wide for 32-bit floats; divide the ratings by a constant"
             )));
         }
-        Ok(Self { origin: lowest - LOWEST * unit, unit, range })
+        let origin = if as_is { 0.0 } else { lowest - LOWEST * unit };
+        Ok(Self { origin, unit, range })
     }
 
     /// The map that batches apply.

@@ -10,6 +10,11 @@ pub enum Schedule {
     ///
     /// Source: Smith and Topin, Super-Convergence (2019), in the form of fastai's `callback/schedule.py`.
     OneCycle,
+    /// PyTorch's `OneCycleLR` as it comes: the same course with the peak after 0.3 of the steps and an end at a 250,000th of
+    /// it, reached in the last step.
+    ///
+    /// Source: `torch.optim.lr_scheduler.OneCycleLR`, `anneal_strategy='cos'`.
+    OneCycleTorch,
     /// The same learning rate and `beta1` at every step.
     Constant,
 }
@@ -23,12 +28,8 @@ pub struct StepSettings {
     pub beta1: f64,
 }
 
-/// The share of the steps in which the rate of [`Schedule::OneCycle`] rises.
-const RISING_SHARE: f64 = 0.25;
 /// The peak over the rate of the first step.
 const FIRST_DIVISOR: f64 = 25.0;
-/// The peak over the rate at the end.
-const LAST_DIVISOR: f64 = 1e5;
 /// `beta1` at the ends and at the peak of the rate.
 const BETA1_ENDS: f64 = 0.95;
 const BETA1_PEAK: f64 = 0.85;
@@ -42,22 +43,30 @@ impl Schedule {
     pub fn at(&self, step: u64, total_steps: u64, peak_rate: f64, betas: (f64, f64)) -> StepSettings {
         match self {
             Schedule::Constant => StepSettings { learning_rate: peak_rate, beta1: betas.0 },
-            Schedule::OneCycle => {
-                let position = step as f64 / total_steps as f64;
-                if position < RISING_SHARE {
-                    let share = position / RISING_SHARE;
-                    StepSettings {
-                        learning_rate: cosine(peak_rate / FIRST_DIVISOR, peak_rate, share),
-                        beta1: cosine(BETA1_ENDS, BETA1_PEAK, share),
-                    }
-                } else {
-                    let share = (position - RISING_SHARE) / (1.0 - RISING_SHARE);
-                    StepSettings {
-                        learning_rate: cosine(peak_rate, peak_rate / LAST_DIVISOR, share),
-                        beta1: cosine(BETA1_PEAK, BETA1_ENDS, share),
-                    }
-                }
+            Schedule::OneCycle => cycle(step as f64 / total_steps as f64, 0.25, peak_rate, 1e5),
+            Schedule::OneCycleTorch => {
+                // PyTorch counts steps, not shares of a training: the rise ends at step 0.3 n - 1, the descent at n - 1.
+                let (peak, last) = (0.3 * total_steps as f64 - 1.0, total_steps as f64 - 1.0);
+                let (position, rise) = if last > 0.0 { (step as f64 / last, peak / last) } else { (1.0, 0.0) };
+                cycle(position, rise, peak_rate, FIRST_DIVISOR * 1e4)
             }
+        }
+    }
+}
+
+/// One cycle at a position from 0 to 1: up over the share `rise`, then down to the peak over `last_divisor`.
+fn cycle(position: f64, rise: f64, peak_rate: f64, last_divisor: f64) -> StepSettings {
+    if position < rise {
+        let share = position / rise;
+        StepSettings {
+            learning_rate: cosine(peak_rate / FIRST_DIVISOR, peak_rate, share),
+            beta1: cosine(BETA1_ENDS, BETA1_PEAK, share),
+        }
+    } else {
+        let share = (position - rise) / (1.0 - rise);
+        StepSettings {
+            learning_rate: cosine(peak_rate, peak_rate / last_divisor, share),
+            beta1: cosine(BETA1_PEAK, BETA1_ENDS, share),
         }
     }
 }
@@ -100,6 +109,27 @@ mod tests {
         let last = Schedule::OneCycle.at(999, 1000, 5e-3, (0.9, 0.99));
         assert!(last.learning_rate > 5e-8 && last.learning_rate < 1e-7, "{last:?}");
         assert!(last.beta1 < 0.95 && last.beta1 > 0.9499, "{last:?}");
+    }
+
+    /// From `torch.optim.lr_scheduler.OneCycleLR(Adam, 1.0, total_steps=n)`, PyTorch 2.
+    #[test]
+    fn pytorchs_one_cycle_takes_pytorchs_values() {
+        for (step, n_steps, learning_rate, beta1) in [
+            (0, 10, 0.04, 0.95),
+            (1, 10, 0.52, 0.9),
+            (2, 10, 1.0, 0.85),
+            (5, 10, 0.611262022, 0.888873953),
+            (9, 10, 4e-6, 0.95),
+            (1, 7, 0.980556627, 0.852025351),
+            (100, 1000, 0.281457361, 0.924848192),
+            (500, 1000, 0.809988102, 0.869001266),
+            (0, 2, 0.811745654, 0.86882551),
+            (0, 1, 4e-6, 0.95),
+        ] {
+            let found = Schedule::OneCycleTorch.at(step, n_steps, 1.0, (0.9, 0.99));
+            assert!((found.learning_rate - learning_rate).abs() < 1e-9, "step {step} of {n_steps}: {found:?}");
+            assert!((found.beta1 - beta1).abs() < 1e-9, "step {step} of {n_steps}: {found:?}");
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::fmt;
 pub enum Kind {
     /// A whole number in a range, both ends included.
     Whole(i64, i64),
-    /// A whole number in a range, or `'auto'`.
-    WholeOrAuto(i64, i64),
+    /// A whole number in a range, or one of some words.
+    WholeOr(i64, i64, &'static [&'static str]),
+    /// A whole number in a range, or NULL.
+    WholeOrNull(i64, i64),
     /// A number from the first to the second, both included.
     Real(f64, f64),
     /// A number above the first and up to the second.
@@ -17,11 +19,17 @@ pub enum Kind {
     Below(f64, f64),
     /// `true` or `false`.
     Boolean,
+    /// `true`, `false`, or one of some words.
+    BooleanOr(&'static [&'static str]),
     /// One of some words.
     Word(&'static [&'static str]),
+    /// One of some words, or NULL.
+    WordOrNull(&'static [&'static str]),
+    /// A list of up to so many whole numbers, each from 1 up to the second number.
+    Wholes(usize, i64),
     /// Two numbers, each from 0 up to, but without, 1.
     Betas,
-    /// Two numbers in rising order, `'auto'` or NULL.
+    /// Two numbers in rising order, `'auto'`, `'fastai'` or NULL.
     Range,
     /// Text, checked by who uses it: what it may be, in words.
     Text(&'static str),
@@ -31,11 +39,13 @@ impl Kind {
     /// The SQL type in `cofi_options()`.
     pub fn sql_type(&self) -> &'static str {
         match self {
-            Kind::Whole(..) => "BIGINT",
-            Kind::WholeOrAuto(..) => "BIGINT or VARCHAR",
+            Kind::Whole(..) | Kind::WholeOrNull(..) => "BIGINT",
+            Kind::WholeOr(..) => "BIGINT or VARCHAR",
             Kind::Real(..) | Kind::Positive(..) | Kind::Below(..) => "DOUBLE",
             Kind::Boolean => "BOOLEAN",
-            Kind::Word(_) | Kind::Text(_) => "VARCHAR",
+            Kind::BooleanOr(_) => "BOOLEAN or VARCHAR",
+            Kind::Word(_) | Kind::WordOrNull(_) | Kind::Text(_) => "VARCHAR",
+            Kind::Wholes(..) => "BIGINT[]",
             Kind::Betas => "DOUBLE[]",
             Kind::Range => "DOUBLE[] or VARCHAR",
         }
@@ -47,20 +57,28 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Whole(low, high) => write!(f, "a whole number from {low} to {high}"),
-            Kind::WholeOrAuto(low, high) => write!(f, "a whole number from {low} to {high}, or 'auto'"),
+            Kind::WholeOr(low, high, words) => {
+                write!(f, "a whole number from {low} to {high}, or {}", quoted_words(words))
+            }
+            Kind::WholeOrNull(low, high) => write!(f, "a whole number from {low} to {high}, or NULL"),
             Kind::Real(low, high) => write!(f, "a number from {low} to {high}"),
             Kind::Positive(low, high) => write!(f, "a number above {low} and up to {high}"),
             Kind::Below(low, high) => write!(f, "a number from {low} to below {high}"),
             Kind::Boolean => f.write_str("true or false"),
-            Kind::Word(words) => {
-                let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
-                f.write_str(&words.join(" or "))
-            }
+            Kind::BooleanOr(words) => write!(f, "true, false or {}", quoted_words(words)),
+            Kind::Word(words) => f.write_str(&quoted_words(words)),
+            Kind::WordOrNull(words) => write!(f, "{} or NULL", quoted_words(words)),
+            Kind::Wholes(most, high) => write!(f, "a list of 1 to {most} whole numbers, each from 1 to {high}"),
             Kind::Betas => f.write_str("two numbers [beta1, beta2], each from 0 to below 1"),
-            Kind::Range => f.write_str("two numbers [lo, hi] with lo below hi, 'auto', or NULL for no range"),
+            Kind::Range => f.write_str("two numbers [lo, hi] with lo below hi, 'auto', 'fastai', or NULL for no range"),
             Kind::Text(meaning) => f.write_str(meaning),
         }
     }
+}
+
+fn quoted_words(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    words.join(" or ")
 }
 
 /// One option.
@@ -79,6 +97,9 @@ pub struct OptionRow {
 /// The most factors a model can have.
 pub const MOST_FACTORS: i64 = 4096;
 
+/// The most hidden layers, and the most units of one.
+const MOST_LAYERS: usize = 16;
+
 /// Every option of `cofi_train`.
 pub const OPTIONS: &[OptionRow] = &[
     row(
@@ -87,47 +108,91 @@ pub const OPTIONS: &[OptionRow] = &[
         "'default'",
         "the name to store the model under; a model of that name is replaced",
     ),
-    row("epochs", Kind::Whole(1, 10_000), "5", "passes over the training ratings"),
+    row(
+        "preset",
+        Kind::WordOrNull(&["fastai", "dot", "dot_range", "mlp", "cross_entropy", "cofi_cost"]),
+        "NULL",
+        "a recipe: other defaults for the options below; an option given beside it wins",
+    ),
+    row("epochs", Kind::Whole(1, 1_000_000), "5", "passes over the training ratings"),
     row("learning_rate", Kind::Positive(0.0, 10.0), "0.005", "the highest step size of the schedule"),
+    row(
+        "architecture",
+        Kind::Word(&["dot", "mlp"]),
+        "'dot'",
+        "what factors are put through: 'dot' is their product, 'mlp' hidden layers",
+    ),
+    row(
+        "layers",
+        Kind::Wholes(MOST_LAYERS, MOST_FACTORS),
+        "[100, 50]",
+        "units of each hidden layer of an 'mlp', the one above the factors first",
+    ),
+    row("dropout", Kind::Below(0.0, 1.0), "0", "share of hidden units of an 'mlp' that each training step leaves out"),
+    row(
+        "loss",
+        Kind::Word(&["mse", "cross_entropy", "half_sse"]),
+        "'mse'",
+        "'mse': mean squared error; 'cross_entropy': each rating value is a class, up to 100 of them; 'half_sse': half the sum of squares, ratings as they are",
+    ),
     row(
         "weight_decay",
         Kind::Real(0.0, 100.0),
         "0.2",
-        "decoupled weight decay (AdamW) of the factors; biases do not decay",
+        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for 'adam' and 'sgd'",
     ),
+    row("l2", Kind::Real(0.0, 1e6), "0", "half of it times the sum of all squared factors is added to the loss of each step"),
     row(
-        "batch_size",
-        Kind::WholeOrAuto(1, 1 << 24),
-        "'auto'",
-        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8",
+        "optimizer",
+        Kind::Word(&["adamw", "adam", "sgd"]),
+        "'adamw'",
+        "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas",
     ),
-    row(
-        "y_range",
-        Kind::Range,
-        "'auto'",
-        "the interval that predictions stay in, by a sigmoid; 'auto' pads the observed scale by an eighth of its span, NULL switches the sigmoid off",
-    ),
-    row("bias", Kind::Boolean, "true", "a bias for each user and each item"),
-    row("mean", Kind::Boolean, "true", "a constant that makes the untrained model predict the mean rating"),
     row(
         "schedule",
-        Kind::Word(&["one_cycle", "constant"]),
+        Kind::Word(&["one_cycle", "one_cycle_torch", "constant"]),
         "'one_cycle'",
-        "'one_cycle': cosine from a 25th of the rate up to it over the first quarter and down to a 100000th, beta1 from 0.95 to 0.85 and back",
+        "'one_cycle': cosine from a 25th of the rate up to it over the first quarter and down to a 100000th, beta1 from 0.95 to 0.85 and back; 'one_cycle_torch': PyTorch's, up over 0.3, down to a 250000th",
     ),
     row(
         "betas",
         Kind::Betas,
         "[0.9, 0.99]",
-        "decay of Adam's two moments; the first counts only where the schedule does not set it",
+        "decay of Adam's two moments; the first, also the momentum of 'sgd', counts only where the schedule is 'constant'",
     ),
     row("eps", Kind::Positive(0.0, 1.0), "0.00001", "Adam's epsilon, added outside the square root"),
     row(
-        "init_std",
-        Kind::Positive(0.0, 10.0),
-        "0.01",
-        "standard deviation of the initial factors and biases, truncated at two deviations",
+        "batch_size",
+        Kind::WholeOr(1, 1 << 24, &["auto", "full"]),
+        "'auto'",
+        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8; 'full' is all of them",
     ),
+    row(
+        "accumulate",
+        Kind::Whole(1, 1 << 20),
+        "1",
+        "parts in which a batch is run, for less memory: their gradients are added up before the step",
+    ),
+    row(
+        "y_range",
+        Kind::Range,
+        "'auto'",
+        "the interval that scores stay in, by a sigmoid; 'auto' pads the observed scale by an eighth of its span, 'fastai' by a quarter below ([0, 5.5] for 1 to 5), NULL switches the sigmoid off",
+    ),
+    row("bias", Kind::BooleanOr(&["user"]), "true", "a bias for each user and each item, or for users alone"),
+    row(
+        "mean",
+        Kind::Boolean,
+        "true",
+        "a constant that makes the untrained model predict the mean rating; of a classifier, the share of each class",
+    ),
+    row(
+        "init",
+        Kind::Word(&["truncated_normal", "normal", "kaiming_uniform"]),
+        "'truncated_normal'",
+        "distribution of the initial factors and biases: normal, cut at two deviations or whole, or uniform in 1/sqrt(factors)",
+    ),
+    row("init_std", Kind::Positive(0.0, 10.0), "0.01", "standard deviation of the normal distributions of init"),
     row(
         "validation_fraction",
         Kind::Below(0.0, 1.0),
@@ -139,6 +204,24 @@ pub const OPTIONS: &[OptionRow] = &[
         Kind::Text("the name of a table or view, or a query in parentheses"),
         "NULL",
         "ratings to validate on instead of a fraction",
+    ),
+    row(
+        "time_col",
+        Kind::Text("the name of a column"),
+        "NULL",
+        "a column of any type that can be sorted: the latest ratings are held out instead of random ones",
+    ),
+    row(
+        "patience",
+        Kind::WholeOrNull(1, 1_000_000),
+        "NULL",
+        "epochs without a better valid_loss after which training stops; the best epoch's model is stored",
+    ),
+    row(
+        "warm_start",
+        Kind::Boolean,
+        "false",
+        "continue the stored model of this name: its factors, its split and its options, where none are given",
     ),
     row("seed", Kind::Whole(0, i64::MAX), "42", "makes split, initial values and order repeatable"),
     row(
@@ -165,6 +248,12 @@ pub const OPTIONS: &[OptionRow] = &[
         "NULL",
         "the column of ratings; else one named rating, score, ..., else the third",
     ),
+    row(
+        "weight_col",
+        Kind::Text("the name of a column"),
+        "NULL",
+        "a column of what each rating counts in the loss, 0 or more; only their proportions matter",
+    ),
 ];
 
 const fn row(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> OptionRow {
@@ -172,5 +261,9 @@ const fn row(name: &'static str, kind: Kind, default: &'static str, meaning: &'s
 }
 
 /// The number of factors, the second argument of `cofi_train`.
-pub const N_FACTORS: OptionRow =
-    row("n_factors", Kind::Whole(1, MOST_FACTORS), "50", "latent factors of each user and item; NULL for the default");
+pub const N_FACTORS: OptionRow = row(
+    "n_factors",
+    Kind::WholeOrNull(1, MOST_FACTORS),
+    "NULL",
+    "latent factors of each user and item; NULL is 50, and for an 'mlp' a width of its own for each side",
+);

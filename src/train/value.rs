@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::quoted;
 
-/// A value as the caller gave it, before anybody has looked whether it fits.
-#[derive(Clone, Debug, PartialEq)]
+/// A value as the caller gave it, before anybody has looked whether it fits. In JSON it is what it is there: null, a truth value,
+/// a number, text or a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum OptionValue {
     /// NULL.
     Null,

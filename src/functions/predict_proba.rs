@@ -1,0 +1,40 @@
+//! `cofi_predict_proba(user, item [, model])`: how probable each rating is.
+
+use crate::error::{Error, Result};
+use crate::functions::host::{Type, Vector};
+use crate::functions::predict::known_pairs;
+use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, for_each_model, overloads};
+
+/// The rating values of a classifier, each with its probability; NULL where the model has not seen the user or the item.
+pub struct PredictProba;
+
+impl ScalarFunction for PredictProba {
+    const NAME: &'static str = "cofi_predict_proba";
+
+    fn overloads() -> Vec<Overload> {
+        overloads(2, &[], &[Type::Varchar], |_| Type::Map(Box::new(Type::Double), Box::new(Type::Float)))
+    }
+
+    fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
+        for_each_model(models, input, 2, output, |rows, loaded| {
+            let Some(classes) = loaded.model.embeddings.parts().classes.clone() else {
+                return Err(Error::new(
+                    "this model has no probabilities: it was trained with loss := 'mse' or 'half_sse'; train one with loss := 'cross_entropy'",
+                ));
+            };
+            let known = known_pairs(input, rows, &loaded.model, output)?;
+            let scores = loaded.predictor()?.scores(&known.users, &known.items)?;
+            let mut probabilities = vec![0.0; classes.values().len()];
+            for (row, score) in known.rows.into_iter().zip(scores) {
+                classes.probabilities(score, &mut probabilities);
+                let (entries, first) = output.push_list(row, classes.values().len())?;
+                let (keys, values) = (entries.field(0), entries.field(1));
+                for (class, (value, probability)) in classes.values().iter().zip(&probabilities).enumerate() {
+                    keys.set(first + class, f64::from(*value));
+                    values.set(first + class, *probability);
+                }
+            }
+            Ok(())
+        })
+    }
+}

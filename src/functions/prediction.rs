@@ -1,0 +1,21 @@
+//! Predictors for stored models: those with layers compute on ONNX Runtime, the others need no library.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::graph::Engine;
+use crate::model::predictor;
+use crate::runtime::{Device, Library, OnnxEngine};
+use crate::score::Predictor;
+use crate::store::StoredModel;
+
+/// A predictor on one thread of the CPU, as the host is parallel already; `library` is the setting `cofi_onnxruntime`.
+///
+/// # Errors
+/// A model with layers where no library can be used.
+pub fn predictor_of(model: &StoredModel, library: Option<&str>) -> Result<Predictor> {
+    predictor(Arc::clone(&model.embeddings), || {
+        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(Library::load(library)?, Device::Cpu, 1)?);
+        Ok(engine)
+    })
+}

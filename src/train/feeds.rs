@@ -1,0 +1,137 @@
+//! What a training step is fed: a batch in parts, with everything that depends on the step's number.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::graph::optimiser::{KEEP, Optimiser};
+use crate::graph::{Feed, FeedValues, Program};
+use crate::model::{
+    Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
+};
+use crate::ratings::{Batch, Ratings, class_of};
+use crate::rng::Rng;
+use crate::train::schedule::StepSettings;
+
+/// Runs batches through a compiled step.
+pub(super) struct Feeder {
+    optimiser: Optimiser,
+    objective: Objective,
+    options: StepOptions,
+    /// Parts in which a batch is run.
+    n_parts: usize,
+    train: Arc<Ratings>,
+    /// The classes of a classifier, ascending.
+    levels: Vec<f32>,
+    masks: Masks,
+    /// The classes of one part.
+    classes: Vec<i32>,
+    steps_done: u64,
+}
+
+impl Feeder {
+    /// A feeder for steps of `model` over `train`.
+    pub(super) fn new(
+        model: &Model,
+        optimiser: &Optimiser,
+        options: StepOptions,
+        n_parts: usize,
+        train: Arc<Ratings>,
+        levels: Vec<f32>,
+        rng: Rng,
+    ) -> Self {
+        let masks = match &model.architecture {
+            Architecture::Dot => Masks { share: 0.0, inputs: Vec::new(), values: Vec::new(), rng },
+            Architecture::Mlp(mlp) => {
+                let inputs = mlp.mask_inputs();
+                Masks { share: mlp.dropout, values: vec![Vec::new(); inputs.len()], inputs, rng }
+            }
+        };
+        let (optimiser, objective) = (optimiser.clone(), model.objective);
+        Self { optimiser, objective, options, n_parts, train, levels, masks, classes: Vec::new(), steps_done: 0 }
+    }
+
+    /// Learns from one batch; returns its loss before that.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn step(&mut self, program: &mut dyn Program, batch: Batch<'_>, settings: StepSettings) -> Result<f64> {
+        let n_rows = batch.rows.len();
+        let part_size = n_rows.div_ceil(self.n_parts).max(1);
+        self.steps_done += 1;
+        let last_scalars = self.optimiser.scalars(self.steps_done, settings.learning_rate, settings.beta1);
+        let mut loss = 0.0;
+        for start in (0..n_rows).step_by(part_size) {
+            let rows = start..n_rows.min(start + part_size);
+            let is_last = rows.end == n_rows;
+            let mut scalars = if is_last { last_scalars.clone() } else { self.optimiser.idle_scalars() };
+            if self.options.accumulates {
+                let n_parts = n_rows.div_ceil(part_size);
+                scalars.push((KEEP, if is_last { 0.0 } else { 1.0 }));
+                scalars.push((DATA_SHARE, self.data_share(rows.len(), n_rows)));
+                if self.options.l2 > 0.0 {
+                    scalars.push((PENALTY_SHARE, 1.0 / n_parts as f32));
+                }
+            }
+            let indices = |name, values| Feed { name, values: FeedValues::Indices(values) };
+            let mut feeds = vec![indices(USER, &batch.users[rows.clone()]), indices(ITEM, &batch.items[rows.clone()])];
+            match self.objective {
+                Objective::CrossEntropy { .. } => {
+                    let class = |row: &u32| class_of(&self.levels, self.train.values()[*row as usize]);
+                    self.classes.clear();
+                    // Every training rating is one of the levels.
+                    self.classes.extend(batch.rows[rows.clone()].iter().map(|row| class(row).unwrap_or(0) as i32));
+                    feeds.push(indices(CLASS, &self.classes));
+                }
+                Objective::MeanSquaredError | Objective::HalfSquaredSum => {
+                    feeds.push(floats(RATING, &batch.ratings[rows.clone()]));
+                }
+            }
+            if self.options.is_weighted {
+                feeds.push(floats(WEIGHT, &batch.weights[rows.clone()]));
+            }
+            self.masks.draw(rows.len());
+            feeds.extend(self.masks.feeds());
+            feeds.extend(scalars.iter().map(|(name, value)| floats(name, std::slice::from_ref(value))));
+            loss += f64::from(program.step(&feeds)?);
+        }
+        Ok(loss)
+    }
+
+    /// What the data's part of the loss of `n_rows` of `n_all` ratings counts in that of all.
+    fn data_share(&self, n_rows: usize, n_all: usize) -> f32 {
+        match self.objective {
+            Objective::HalfSquaredSum => 1.0,
+            Objective::MeanSquaredError | Objective::CrossEntropy { .. } => n_rows as f32 / n_all as f32,
+        }
+    }
+}
+
+/// Which hidden units a step leaves out.
+struct Masks {
+    /// The probability of being left out.
+    share: f64,
+    /// Names and widths.
+    inputs: Vec<(String, usize)>,
+    values: Vec<Vec<f32>>,
+    rng: Rng,
+}
+
+impl Masks {
+    /// New masks for `n_rows` ratings. What is kept is enlarged, so that the sum is what it would be without.
+    fn draw(&mut self, n_rows: usize) {
+        let kept = (1.0 / (1.0 - self.share)) as f32;
+        for ((_, width), values) in self.inputs.iter().zip(&mut self.values) {
+            values.clear();
+            let draws = (0..n_rows * width).map(|_| if self.rng.uniform() < self.share { 0.0 } else { kept });
+            values.extend(draws);
+        }
+    }
+
+    fn feeds(&self) -> impl Iterator<Item = Feed<'_>> {
+        self.inputs.iter().zip(&self.values).map(|((name, _), values)| floats(name, values))
+    }
+}
+
+fn floats<'a>(name: &'a str, values: &'a [f32]) -> Feed<'a> {
+    Feed { name, values: FeedValues::Floats(values) }
+}
