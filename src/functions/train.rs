@@ -89,6 +89,8 @@ impl Request {
             user: options.optional_text("user_col")?,
             item: options.optional_text("item_col")?,
             rating: options.optional_text("rating_col")?,
+            weight: None,
+            time: None,
         };
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
@@ -123,11 +125,11 @@ impl Request {
     /// Reads the ratings, all columns in one pass.
     fn read_ratings(&self, session: &Session) -> Result<Dataset> {
         let (user_kind, item_kind) = (self.ratings.user_kind, self.ratings.item_kind);
-        let split = Split { fraction: self.validation_fraction, seed: self.config.seed };
+        let split = Split::Pairs { fraction: self.validation_fraction, seed: self.config.seed };
         let mut builder = DatasetBuilder::new(user_kind, item_kind, split);
-        session.stream(&self.ratings.to_sql(user_kind, item_kind), |batch| builder.push(batch))?;
+        session.stream(&self.ratings.to_sql(user_kind, item_kind, None), |batch| builder.push(batch))?;
         if let Some((validation, _)) = &self.validation {
-            session.stream(&validation.to_sql(user_kind, item_kind), |batch| builder.push_validation(batch))?;
+            session.stream(&validation.to_sql(user_kind, item_kind, None), |batch| builder.push_validation(batch))?;
         }
         let dataset = builder.finish()?;
         match &self.validation {
@@ -142,7 +144,7 @@ impl Request {
     }
 
     fn spec(&self, batch_size: usize) -> Spec {
-        let config = &self.config;
+        let (config, columns) = (&self.config, &self.ratings.columns);
         Spec {
             architecture: "dot".to_owned(),
             loss: "mse".to_owned(),
@@ -169,7 +171,7 @@ impl Request {
             validation_fraction: self.validation_fraction,
             ratings: self.ratings_text.clone(),
             validation: self.validation.as_ref().map(|(_, text)| text.clone()),
-            columns: self.ratings.columns.clone(),
+            columns: (columns.user.clone(), columns.item.clone(), columns.rating.clone()),
         }
     }
 }
