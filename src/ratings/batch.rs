@@ -35,17 +35,22 @@ pub struct Batches {
     users: Vec<i32>,
     items: Vec<i32>,
     ratings: Vec<f32>,
+    weights: Vec<f32>,
 }
 
 /// Some ratings, `B` of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
+    /// The places of the batch's ratings among the training ratings, to look things up by.
+    pub rows: &'a [u32],
     /// Rows of the users' tables.
     pub users: &'a [i32],
     /// Rows of the items' tables.
     pub items: &'a [i32],
     /// The ratings on the working scale.
     pub ratings: &'a [f32],
+    /// Their weights, 1 on average over an epoch; empty where the ratings have none.
+    pub weights: &'a [f32],
 }
 
 impl Batches {
@@ -53,6 +58,7 @@ impl Batches {
     pub fn new(train: Arc<Ratings>, batch_size: usize, scale: WorkingScale, rng: Rng) -> Self {
         let batch_size = batch_size.clamp(1, train.len().max(1));
         let n_ratings = train.len();
+        let n_weights = train.weights.as_ref().map_or(0, |_| batch_size);
         Self {
             train,
             scale,
@@ -63,6 +69,7 @@ impl Batches {
             users: Vec::with_capacity(batch_size),
             items: Vec::with_capacity(batch_size),
             ratings: Vec::with_capacity(batch_size),
+            weights: Vec::with_capacity(n_weights),
         }
     }
 
@@ -90,11 +97,16 @@ impl Batches {
         self.users.clear();
         self.items.clear();
         self.ratings.clear();
+        self.weights.clear();
         // Indices are below 2^31 - 1, as the vocabularies give out no others.
         self.users.extend(rows.iter().map(|&row| self.train.users[row as usize] as i32));
         self.items.extend(rows.iter().map(|&row| self.train.items[row as usize] as i32));
         self.ratings.extend(rows.iter().map(|&row| self.scale.apply(self.train.values[row as usize])));
-        Some(Batch { users: &self.users, items: &self.items, ratings: &self.ratings })
+        if let Some(weights) = &self.train.weights {
+            self.weights.extend(rows.iter().map(|&row| weights[row as usize]));
+        }
+        let Self { users, items, ratings, weights, .. } = self;
+        Some(Batch { rows, users, items, ratings, weights })
     }
 }
 
@@ -106,7 +118,7 @@ mod tests {
 
     fn ratings(n: u32) -> Arc<Ratings> {
         let mut ratings = Ratings::default();
-        (0..n).for_each(|row| ratings.push(row / 3, row % 3, row as f32));
+        (0..n).for_each(|row| ratings.push(row / 3, row % 3, row as f32, 1.0));
         Arc::new(ratings)
     }
 
@@ -114,9 +126,12 @@ mod tests {
         batches.start_epoch();
         let (mut sizes, mut values) = (Vec::new(), Vec::new());
         while let Some(batch) = batches.next_batch() {
-            for ((&user, &item), &rating) in batch.users.iter().zip(batch.items).zip(batch.ratings) {
-                assert_eq!((user, item), (rating as i32 / 3, rating as i32 % 3));
+            for (((&row, &user), &item), &rating) in
+                batch.rows.iter().zip(batch.users).zip(batch.items).zip(batch.ratings)
+            {
+                assert_eq!((row, user, item), (rating as u32, rating as i32 / 3, rating as i32 % 3));
             }
+            assert!(batch.weights.is_empty());
             sizes.push(batch.ratings.len());
             values.extend_from_slice(batch.ratings);
         }
@@ -144,6 +159,18 @@ mod tests {
         let order = |seed| epoch(&mut Batches::new(Arc::clone(&train), 7, AS_IS, Rng::new(seed))).1;
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
+    }
+
+    #[test]
+    fn weights_go_with_their_ratings() {
+        let mut train = Ratings { weights: Some(Vec::new()), ..Ratings::default() };
+        (0..10).for_each(|row| train.push(row / 3, row % 3, row as f32, row as f32 / 4.5));
+        let mut batches = Batches::new(Arc::new(train), 4, AS_IS, Rng::new(1));
+        batches.start_epoch();
+        while let Some(batch) = batches.next_batch() {
+            let expected: Vec<f32> = batch.ratings.iter().map(|rating| rating / 4.5).collect();
+            assert_eq!(batch.weights, expected);
+        }
     }
 
     #[test]

@@ -2,24 +2,26 @@
 
 use std::sync::Arc;
 
+use super::enough::{check_rows, check_training_side, check_weights};
+use super::row::{CompleteRow, Row};
 use super::scale::ObservedScale;
 use super::{Dataset, HeldOutRating, Ratings, Seen, Split};
 use crate::error::{Error, Result};
-use crate::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary, VocabularyBuilder};
+use crate::ids::{Id, IdKind, ItemIdx, UserIdx, VocabularyBuilder};
 
 /// Reads ratings in one pass, whatever their order, and then puts them in theirs.
 #[derive(Debug)]
 pub struct DatasetBuilder {
-    split: Split,
+    pub(super) split: Split,
     users: VocabularyBuilder,
     items: VocabularyBuilder,
     /// All three with numbers by arrival in place of indices.
-    train: Ratings,
-    held_out: Ratings,
+    pub(super) train: Ratings,
+    pub(super) held_out: Ratings,
     validation: Ratings,
     scale: ObservedScale,
     n_rows: u64,
-    n_skipped: u64,
+    pub(super) n_skipped: u64,
 }
 
 impl DatasetBuilder {
@@ -39,22 +41,14 @@ impl DatasetBuilder {
         }
     }
 
-    /// Takes a row of the ratings; one with a NULL is counted and left out.
+    /// Takes a row of ratings without weights; one with a NULL is counted and left out. Where rows say their side, this
+    /// one does not, and is left out too.
     ///
     /// # Errors
     /// A rating that is not a finite number or not in the range of `f32`, an id of the other kind, too many ids or
     /// ratings.
     pub fn push_row(&mut self, user: Option<Id<'_>>, item: Option<Id<'_>>, rating: Option<f64>) -> Result<()> {
-        let row = self.checked(user, item, rating).map_err(|error| error.context("ratings"))?;
-        let Some((user, item, value)) = row else { return Ok(()) };
-        let side = if self.split.holds_out(user, item) { &mut self.held_out } else { &mut self.train };
-        // The order of batches is kept as `u32`.
-        if side.len() >= u32::MAX as usize {
-            return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
-        }
-        side.push(self.users.insert(user)?, self.items.insert(item)?, value);
-        self.scale.note(value);
-        Ok(())
+        self.take(Row { user, item, rating, weight: Some(1.0), held_out: None })
     }
 
     /// Takes a row of a separate validation table: nothing is learnt from it, and it is nothing that a user has seen.
@@ -67,19 +61,46 @@ impl DatasetBuilder {
         item: Option<Id<'_>>,
         rating: Option<f64>,
     ) -> Result<()> {
-        let row = self.checked(user, item, rating).map_err(|error| error.context("validation"))?;
-        if let Some((user, item, value)) = row {
-            self.validation.push(self.users.insert(user)?, self.items.insert(item)?, value);
+        let row = Row { user, item, rating, weight: Some(1.0), held_out: Some(true) };
+        let row = self.complete(row, Split::Given).map_err(|error| error.context("validation"))?;
+        if let Some(row) = row {
+            self.validation.push(self.users.insert(row.user)?, self.items.insert(row.item)?, row.value, row.weight);
         }
+        Ok(())
+    }
+
+    /// Whether the next rows have weights; all rows do, or none.
+    pub(super) fn expect_weights(&mut self, have_weights: bool) -> Result<()> {
+        if have_weights && self.train.is_empty() && self.held_out.is_empty() {
+            self.train.weights.get_or_insert_default();
+        }
+        match have_weights == self.train.weights.is_some() {
+            true => Ok(()),
+            false => Err(Error::new("some batches have a column of weights and others have not")),
+        }
+    }
+
+    /// Takes a row of the ratings.
+    pub(super) fn take(&mut self, row: Row<'_>) -> Result<()> {
+        let row = self.complete(row, self.split).map_err(|error| error.context("ratings"))?;
+        let Some(row) = row else { return Ok(()) };
+        let side = if row.is_held_out { &mut self.held_out } else { &mut self.train };
+        // The order of batches is kept as `u32`.
+        if side.len() >= u32::MAX as usize {
+            return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
+        }
+        side.push(self.users.insert(row.user)?, self.items.insert(row.item)?, row.value, row.weight);
+        self.scale.note(row.value);
         Ok(())
     }
 
     /// Makes the vocabularies of the training ratings, and puts everything in order.
     ///
     /// # Errors
-    /// Too little to learn from: no rows, one rating, one user, one item, one value, or nothing on the training side.
+    /// Too little to learn from: no rows, one rating, one user, one item, one value, no weight above 0, or nothing on the
+    /// training side. Rows that say their side, and none is held out.
     pub fn finish(self) -> Result<Dataset> {
-        self.check_rows()?;
+        check_rows(&self)?;
         let Self { mut train, held_out, validation, .. } = self;
         let (users, user_index) = self.users.finish(numbers_in(&train.users))?;
         let (items, item_index) = self.items.finish(numbers_in(&train.items))?;
@@ -95,6 +116,8 @@ impl DatasetBuilder {
             let way_out = "validation_fraction := 0 trains on all rows";
             if held_out.is_empty() { error } else { Error::new(format!("{error}; {way_out}")) }
         })?;
+        check_weights(&train)?;
+        train.normalise_weights();
 
         let held_out_row = |(user, item, value): (UserIdx, ItemIdx, f32)| {
             let (user, item) = indexed(user, item);
@@ -124,59 +147,12 @@ impl DatasetBuilder {
     }
 
     /// Counts a row, and gives it back if it has everything.
-    fn checked<'a>(
-        &mut self,
-        user: Option<Id<'a>>,
-        item: Option<Id<'a>>,
-        rating: Option<f64>,
-    ) -> Result<Option<(Id<'a>, Id<'a>, f32)>> {
+    fn complete<'a>(&mut self, row: Row<'a>, split: Split) -> Result<Option<CompleteRow<'a>>> {
+        let row = row.complete(split)?;
         self.n_rows += 1;
-        let (Some(user), Some(item), Some(rating)) = (user, item, rating) else {
-            self.n_skipped += 1;
-            return Ok(None);
-        };
-        let refused = |allowed: &str, way_out: &str| {
-            Error::argument("rating", rating, allowed, way_out).context(format!("user {user}, item {item}"))
-        };
-        if !rating.is_finite() {
-            return Err(refused("a finite number", "leave such rows out with WHERE isfinite(rating)"));
-        }
-        if rating.abs() > f64::from(f32::MAX) {
-            return Err(refused("a number from -3.4e38 to 3.4e38", "divide the ratings by a constant"));
-        }
-        // Adding 0 makes one value of the two zeros.
-        Ok(Some((user, item, rating as f32 + 0.0)))
+        self.n_skipped += u64::from(row.is_none());
+        Ok(row)
     }
-
-    fn check_rows(&self) -> Result<()> {
-        let n_ratings = self.train.len() + self.held_out.len();
-        let reason = match (n_ratings, self.train.len(), self.n_skipped) {
-            (0, _, 0) => "no rows; expected at least two ratings".to_owned(),
-            (0, _, skipped) => {
-                format!("no row has a user, an item and a rating; {skipped} with a NULL were skipped")
-            }
-            (1, ..) => "only one rating; expected at least two".to_owned(),
-            (_, 0, _) => format!("all {n_ratings} rows fell to the validation side; use a smaller validation_fraction"),
-            _ => return Ok(()),
-        };
-        Err(Error::new(format!("ratings: {reason}")))
-    }
-}
-
-fn check_training_side(train: &Ratings, users: &Vocabulary, items: &Vocabulary) -> Result<()> {
-    let first = |vocabulary: &Vocabulary| vocabulary.id(0).map(|id| id.to_string()).unwrap_or_default();
-    let value = train.values.first().copied().unwrap_or_default();
-    let only = if users.len() < 2 {
-        format!("user, {}", first(users))
-    } else if items.len() < 2 {
-        format!("item, {}", first(items))
-    } else if train.values.iter().all(|other| *other == value) {
-        format!("value, {value}")
-    } else {
-        return Ok(());
-    };
-    let n_ratings = train.len();
-    Err(Error::new(format!("ratings: the {n_ratings} training ratings have only one {only}; expected at least two")))
 }
 
 /// Which numbers by arrival occur.
@@ -194,22 +170,18 @@ fn counts(len: usize, indices: &[u32]) -> Vec<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::rng::Rng;
 
-    const NOTHING: Split = Split { fraction: 0.0, seed: 42 };
+    pub(in crate::ratings) const NOTHING: Split = Split::Pairs { fraction: 0.0, seed: 42 };
 
-    fn builder(split: Split, rows: &[(i64, i64, f64)]) -> DatasetBuilder {
+    pub(in crate::ratings) fn builder(split: Split, rows: &[(i64, i64, f64)]) -> DatasetBuilder {
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, split);
         for &(user, item, rating) in rows {
             builder.push_row(Some(Id::Integer(user)), Some(Id::Integer(item)), Some(rating)).unwrap();
         }
         builder
-    }
-
-    fn refused(builder: DatasetBuilder) -> String {
-        builder.finish().unwrap_err().to_string()
     }
 
     #[test]
@@ -234,10 +206,10 @@ mod tests {
 
     #[test]
     fn held_out_rows_teach_nothing_but_are_seen() {
-        let split = Split { fraction: 0.3, seed: 1 };
+        let split = Split::Pairs { fraction: 0.3, seed: 1 };
         let rows: Vec<_> =
             (0..40).flat_map(|user| (0..5).map(move |n| (user, (user * 7 + n) % 60, n as f64))).collect();
-        let held_out = |row: &&(i64, i64, f64)| split.holds_out(Id::Integer(row.0), Id::Integer(row.1));
+        let held_out = |row: &&(i64, i64, f64)| split.holds_out(Id::Integer(row.0), Id::Integer(row.1)) == Some(true);
         let dataset = builder(split, &rows).finish().unwrap();
         assert_eq!(dataset.valid.len(), rows.iter().filter(held_out).count());
         assert_eq!(dataset.train.len() + dataset.valid.len(), rows.len());
@@ -269,7 +241,7 @@ mod tests {
         let mut rng = Rng::new(4);
         let rows: Vec<_> =
             (0..500).map(|_| (rng.below(20).into(), rng.below(30).into(), f64::from(rng.below(5)))).collect();
-        let split = Split { fraction: 0.2, seed: 3 };
+        let split = Split::Pairs { fraction: 0.2, seed: 3 };
         let expected = builder(split, &rows).finish().unwrap();
         let mut order: Vec<u32> = (0..500).collect();
         rng.shuffle(&mut order);
@@ -280,47 +252,41 @@ mod tests {
     }
 
     #[test]
-    fn ratings_that_are_no_numbers_are_refused_by_name() {
-        let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Text, NOTHING);
-        let mut push = |rating| {
-            let error = builder.push_row(Some(Id::Integer(5)), Some(Id::Text("it's")), Some(rating)).unwrap_err();
-            error.to_string()
-        };
-        let finite = "expected a finite number; leave such rows out with WHERE isfinite(rating)";
-        assert_eq!(push(f64::NAN), format!("ratings: user 5, item 'it''s': rating = NaN: {finite}"));
-        assert_eq!(push(f64::NEG_INFINITY), format!("ratings: user 5, item 'it''s': rating = -inf: {finite}"));
-        assert!(push(4e38).ends_with("expected a number from -3.4e38 to 3.4e38; divide the ratings by a constant"));
-        let error = builder.push_validation_row(Some(Id::Integer(5)), Some(Id::Text("x")), Some(f64::NAN));
-        assert!(error.unwrap_err().to_string().starts_with("validation: user 5, item 'x': rating = NaN"));
+    fn a_wrong_number_is_said_with_its_table() {
+        let mut builder = builder(NOTHING, &[]);
+        let id = Some(Id::Integer(5));
+        let error = builder.push_row(id, id, Some(f64::NAN)).unwrap_err().to_string();
+        assert!(error.starts_with("ratings: user 5, item 5: rating = NaN"), "{error}");
+        let error = builder.push_validation_row(id, id, Some(f64::NAN)).unwrap_err().to_string();
+        assert!(error.starts_with("validation: user 5, item 5: rating = NaN"), "{error}");
+    }
+
+    /// Rows with a weight and a side.
+    pub(in crate::ratings) fn weighted(split: Split, rows: &[(i64, i64, f64, f64, Option<bool>)]) -> DatasetBuilder {
+        let mut builder = builder(split, &[]);
+        builder.expect_weights(true).unwrap();
+        for &(user, item, rating, weight, held_out) in rows {
+            let (user, item) = (Some(Id::Integer(user)), Some(Id::Integer(item)));
+            builder.take(Row { user, item, rating: Some(rating), weight: Some(weight), held_out }).unwrap();
+        }
+        builder
     }
 
     #[test]
-    fn too_little_is_refused_with_the_reason() {
-        assert_eq!(refused(builder(NOTHING, &[])), "ratings: no rows; expected at least two ratings");
-        let mut nulls = builder(NOTHING, &[]);
-        nulls.push_row(None, None, None).unwrap();
-        let expected = "ratings: no row has a user, an item and a rating; 1 with a NULL were skipped";
-        assert_eq!(refused(nulls), expected);
-        assert_eq!(refused(builder(NOTHING, &[(1, 1, 1.0)])), "ratings: only one rating; expected at least two");
-
-        let only = |what: &str| format!("ratings: the 2 training ratings have only one {what}; expected at least two");
-        assert_eq!(refused(builder(NOTHING, &[(1, 1, 1.0), (1, 2, 2.0)])), only("user, 1"));
-        assert_eq!(refused(builder(NOTHING, &[(1, 3, 1.0), (2, 3, 2.0)])), only("item, 3"));
-        assert_eq!(refused(builder(NOTHING, &[(1, 1, 4.5), (2, 2, 4.5)])), only("value, 4.5"));
-
-        let nearly_all = Split { fraction: 1.0 - 1e-12, seed: 1 };
-        let expected = "ratings: all 2 rows fell to the validation side; use a smaller validation_fraction";
-        assert_eq!(refused(builder(nearly_all, &[(1, 1, 1.0), (2, 2, 2.0)])), expected);
-    }
-
-    #[test]
-    fn a_split_that_leaves_too_little_says_how_to_keep_all() {
-        let split = Split { fraction: 0.5, seed: 1 };
-        let held_out = |user: &i64| split.holds_out(Id::Integer(*user), Id::Integer(*user));
-        let out = (0..).find(held_out).unwrap();
-        let kept = (0..).find(|user| !held_out(user)).unwrap();
-        let message = refused(builder(split, &[(kept, kept, 1.0), (kept, kept, 2.0), (out, out, 3.0)]));
-        assert!(message.contains("only one user"), "{message}");
-        assert!(message.ends_with("expected at least two; validation_fraction := 0 trains on all rows"), "{message}");
+    fn weights_are_of_the_training_rows_and_change_nothing_else() {
+        let rows = [
+            (1, 1, 1.0, 2.0, Some(false)),
+            (2, 2, 2.0, 0.0, Some(false)),
+            (2, 1, 3.0, 100.0, Some(true)),
+            (3, 2, 3.0, 4.0, Some(false)),
+            (4, 4, 9.0, 4.0, None),
+        ];
+        let dataset = weighted(Split::Given, &rows).finish().unwrap();
+        assert_eq!(dataset.train.weights(), Some([1.0, 0.0, 2.0].as_slice()));
+        assert_eq!((dataset.user_counts, dataset.item_counts), (vec![1, 1, 1], vec![1, 2]));
+        assert_eq!((dataset.train.mean(), dataset.levels), (2.0, Some(vec![1.0, 2.0, 3.0])));
+        let held_out = HeldOutRating { user: Some(UserIdx(1)), item: Some(ItemIdx(0)), value: 3.0 };
+        assert_eq!(dataset.valid, [held_out]);
+        assert_eq!((dataset.n_rows, dataset.n_skipped, dataset.seen.len()), (5, 1, 4));
     }
 }

@@ -23,7 +23,7 @@ impl ObservedScale {
         self.lowest = self.lowest.min(value);
         self.highest = self.highest.max(value);
         let Some(levels) = &mut self.levels else { return };
-        if let Err(place) = levels.binary_search_by(|level| level.total_cmp(&value)) {
+        if let Err(place) = place_of(levels, value) {
             if levels.len() < MOST_LEVELS {
                 levels.insert(place, value);
             } else {
@@ -31,6 +31,17 @@ impl ObservedScale {
             }
         }
     }
+}
+
+/// The class of a rating: its place among the distinct ratings, ascending; `None` where it is none of them.
+///
+/// Levels and ratings of a [`Dataset`](super::Dataset) are equal to the bit, so nothing is rounded.
+pub fn class_of(levels: &[f32], value: f32) -> Option<u32> {
+    place_of(levels, value).ok().map(|place| place as u32)
+}
+
+fn place_of(levels: &[f32], value: f32) -> Result<usize, usize> {
+    levels.binary_search_by(|level| level.total_cmp(&value))
 }
 
 #[cfg(test)]
@@ -42,6 +53,16 @@ mod tests {
         let mut scale = ObservedScale::new();
         [3.0, 0.5, 5.0, 3.0, 0.5].into_iter().for_each(|value| scale.note(value));
         assert_eq!((scale.levels, scale.lowest, scale.highest), (Some(vec![0.5, 3.0, 5.0]), 0.5, 5.0));
+    }
+
+    #[test]
+    fn a_class_is_the_place_of_its_level() {
+        let levels = [-1.5, 0.0, 0.5, 5.0];
+        assert_eq!(levels.map(|level| class_of(&levels, level)), [0, 1, 2, 3].map(Some));
+        for none in [-2.0, 0.25, 5.000_001, f32::NAN] {
+            assert_eq!(class_of(&levels, none), None, "{none}");
+        }
+        assert_eq!(class_of(&[], 1.0), None);
     }
 
     #[test]

@@ -3,22 +3,30 @@
 use crate::ids::Id;
 use crate::rng::{mix, unit_interval};
 
-/// A share of the pairs of user and item, drawn by a seed.
-///
-/// Whether a rating is held out depends on its user, its item and the seed alone: not on the order of the rows, on what
-/// else the table has, or on the rating. Several ratings of one pair stay together.
+/// What decides which side a rating is on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Split {
-    /// The share that is held out, in `[0, 1)`; 0 holds out nothing.
-    pub fraction: f64,
-    /// The seed of the training.
-    pub seed: u64,
+pub enum Split {
+    /// A share of the pairs of user and item, drawn by a seed.
+    ///
+    /// Whether a rating is held out depends on its user, its item and the seed alone: not on the order of the rows, on
+    /// what else the table has, or on the rating. Several ratings of one pair stay together.
+    Pairs {
+        /// The share that is held out, in `[0, 1)`; 0 holds out nothing.
+        fraction: f64,
+        /// The seed of the training.
+        seed: u64,
+    },
+    /// Each row says itself, in the column `held_out`. At least one row must be held out.
+    Given,
 }
 
 impl Split {
-    /// Whether the ratings of this user for this item are held out.
-    pub fn holds_out(&self, user: Id<'_>, item: Id<'_>) -> bool {
-        self.fraction > 0.0 && pair_fraction(self.seed, user, item) < self.fraction
+    /// Whether the ratings of this user for this item are held out; `None` where the rows say it.
+    pub fn holds_out(&self, user: Id<'_>, item: Id<'_>) -> Option<bool> {
+        match *self {
+            Self::Pairs { fraction, seed } => Some(fraction > 0.0 && pair_fraction(seed, user, item) < fraction),
+            Self::Given => None,
+        }
     }
 }
 
@@ -85,7 +93,7 @@ mod tests {
 
     #[test]
     fn no_fraction_holds_out_nothing() {
-        let split = Split { fraction: 0.0, seed: 42 };
-        assert!((0..1_000).all(|item| !split.holds_out(Id::Integer(1), Id::Integer(item))));
+        let split = Split::Pairs { fraction: 0.0, seed: 42 };
+        assert!((0..1_000).all(|item| split.holds_out(Id::Integer(1), Id::Integer(item)) == Some(false)));
     }
 }

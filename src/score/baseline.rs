@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn damped_means_are_korens() {
-        let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split { fraction: 0.0, seed: 1 });
+        let mut builder =
+            DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split::Pairs { fraction: 0.0, seed: 1 });
         for (user, item, rating) in [(0, 0, 5.0), (0, 1, 3.0), (1, 0, 4.0), (1, 1, 1.0), (1, 1, 2.0)] {
             builder.push_row(Some(Id::Integer(user)), Some(Id::Integer(item)), Some(rating)).unwrap();
         }

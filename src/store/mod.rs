@@ -3,6 +3,7 @@
 //! The database is the only state. What is kept in the process is a copy, checked whenever a statement begins.
 
 mod cache;
+mod columns;
 mod connections;
 mod drop;
 mod exit;
@@ -16,6 +17,7 @@ mod schema;
 mod session;
 mod source;
 
+pub use columns::{NamedColumns, SourceColumns};
 pub use connections::{Database, KEEP_CONNECTION, Kept};
 pub use drop::drop_model;
 pub use list::{list_history, list_models};
@@ -24,4 +26,4 @@ pub use names::{ModelName, TableName, quote_identifier};
 pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
-pub use source::{NamedColumns, Relation, Source};
+pub use source::{Relation, Source};

@@ -1,42 +1,10 @@
 //! The caller's ratings: from the name of a relation to rows in the types that training reads.
 
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, Result};
 use crate::ids::IdKind;
+use crate::store::columns::{NamedColumns, Purpose, SourceColumns, choose};
 use crate::store::names::{TableName, fill, quote_identifier, quote_literal};
 use crate::store::session::{Session, text};
-
-/// Column names that are taken for users where none is given.
-const USER_NAMES: &[&str] =
-    &["user", "user_id", "userid", "users", "customer", "customer_id", "customerid", "reader", "reader_id"];
-
-/// Column names that are taken for items where none is given.
-const ITEM_NAMES: &[&str] = &[
-    "item",
-    "item_id",
-    "itemid",
-    "movie",
-    "movie_id",
-    "movieid",
-    "title",
-    "product",
-    "product_id",
-    "productid",
-    "book",
-    "book_id",
-    "song",
-    "song_id",
-    "track",
-    "track_id",
-    "artist",
-    "artist_id",
-    "isbn",
-];
-
-/// Column names that are taken for ratings where none is given.
-const RATING_NAMES: &[&str] = &["rating", "ratings", "score", "stars", "rate"];
-
-/// Column names that are never taken for ratings by their place alone.
-const NEVER_RATINGS: &[&str] = &["timestamp", "time", "ts", "date", "created_at", "rated_at", "unixtime"];
 
 /// A table, a view, or a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,17 +34,6 @@ impl Relation {
     }
 }
 
-/// The columns that the caller named.
-#[derive(Clone, Debug, Default)]
-pub struct NamedColumns {
-    /// `user_col`.
-    pub user: Option<String>,
-    /// `item_col`.
-    pub item: Option<String>,
-    /// `rating_col`.
-    pub rating: Option<String>,
-}
-
 /// A relation whose columns are known.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -84,17 +41,43 @@ pub struct Source {
     pub user_kind: IdKind,
     /// How items are identified.
     pub item_kind: IdKind,
-    /// The names of the columns of user, item and rating.
-    pub columns: (String, String, String),
+    /// The columns that are read.
+    pub columns: SourceColumns,
+    /// What rows are ordered by in time, as SQL text.
+    time: Option<String>,
     relation: Relation,
 }
 
 impl Source {
-    /// Looks the relation's columns up; `argument` names it in errors.
+    /// Looks up the columns of ratings to learn from; `argument` names the relation in errors.
     ///
     /// # Errors
     /// No such relation, in the host's words; no such column, or columns of types that cannot be used.
     pub fn resolve(session: &Session, argument: &str, relation: Relation, named: &NamedColumns) -> Result<Self> {
+        Self::resolve_for(Purpose::Training, session, argument, relation, named)
+    }
+
+    /// Looks up the columns of ratings to measure on: a weight and a time are neither needed nor read. A column named so
+    /// is still not taken for another one.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve).
+    pub fn resolve_to_measure(
+        session: &Session,
+        argument: &str,
+        relation: Relation,
+        named: &NamedColumns,
+    ) -> Result<Self> {
+        Self::resolve_for(Purpose::Measuring, session, argument, relation, named)
+    }
+
+    fn resolve_for(
+        purpose: Purpose,
+        session: &Session,
+        argument: &str,
+        relation: Relation,
+        named: &NamedColumns,
+    ) -> Result<Self> {
         let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new());
         let described = described.map_err(|error| match &relation {
             Relation::Named(_) => error,
@@ -106,8 +89,9 @@ impl Source {
         })?;
         let columns: Vec<(&str, &str)> =
             described.iter().filter_map(|row| Some((text(row.first()?)?, text(row.get(1)?)?))).collect();
-        let found = choose(argument, &columns, named)?;
-        let [user, item, rating] = found.map(|index| columns[index]);
+        let places = choose(argument, &columns, named, purpose)?;
+        let [user, item, rating] = [places.user, places.item, places.rating].map(|index| columns[index]);
+        let [weight, time] = [places.weight, places.time].map(|index| index.map(|index| columns[index]));
         if !is_number(rating.1) {
             return Err(Error::new(format!(
                 "{argument}: the rating column {} is of type {}: expected a number; cast it in a query, as in '(SELECT {}, {}, {}::DOUBLE \
@@ -119,26 +103,64 @@ impl Source {
                 quote_identifier(rating.0),
             )));
         }
+        if let Some((name, other)) = weight.filter(|weight| !is_number(weight.1)) {
+            return Err(Error::new(format!(
+                "{argument}: the weight column {} is of type {other}: expected a number; cast it in a query, or name another column with \
+                 weight_col",
+                quote_identifier(name),
+            )));
+        }
+        let name = |column: (&str, &str)| column.0.to_owned();
         Ok(Self {
             user_kind: id_kind(user.1),
             item_kind: id_kind(item.1),
-            columns: (user.0.to_owned(), item.0.to_owned(), rating.0.to_owned()),
+            columns: SourceColumns {
+                user: name(user),
+                item: name(item),
+                rating: name(rating),
+                weight: weight.map(name),
+                time: time.map(name),
+            },
+            time: time.map(|(name, sql_type)| in_time(name, sql_type)),
             relation,
         })
     }
 
-    /// The query that reads the ratings, ids in the kinds of a model.
-    pub fn to_sql(&self, user_kind: IdKind, item_kind: IdKind) -> String {
-        let (user, item, rating) = &self.columns;
+    /// The query that reads the ratings, ids in the kinds of a model: `user`, `item`, `rating`, `weight` where there is a
+    /// column of weights, and `held_out` where there is one of times and `held_out` is the fraction above 0 of the rows
+    /// that is held out, the latest ones. It is never more than the fraction: rows of one time stay together.
+    ///
+    /// For `held_out` the host goes through the relation twice, and holds its times in memory once.
+    pub fn to_sql(&self, user_kind: IdKind, item_kind: IdKind, held_out: Option<f64>) -> String {
+        let SourceColumns { user, item, rating, weight, .. } = &self.columns;
+        let [user, item, rating] = [user, item, rating].map(|name| quote_identifier(name));
+        let weight = weight.as_ref().map(|name| quote_identifier(name));
+        let relation = self.relation.to_sql();
+        let weighted = weight.as_ref().map(|weight| format!(", {weight}::DOUBLE AS \"weight\""));
+        let sided = self.time.as_ref().zip(held_out).map(|(time, fraction)| {
+            let read = [Some(&user), Some(&item), Some(&rating), weight.as_ref()];
+            let complete: Vec<_> = read.into_iter().flatten().map(|name| format!("{name} IS NOT NULL")).collect();
+            fill(
+                include_str!("../../sql/read_held_out.sql"),
+                &[
+                    ("time", time),
+                    ("fraction", &fraction.to_string()),
+                    ("relation", &relation),
+                    ("complete", &complete.join(" AND ")),
+                ],
+            )
+        });
         fill(
             include_str!("../../sql/read_ratings.sql"),
             &[
-                ("user", &quote_identifier(user)),
-                ("item", &quote_identifier(item)),
-                ("rating", &quote_identifier(rating)),
+                ("user", &user),
+                ("item", &item),
+                ("rating", &rating),
                 ("user_type", id_type(user_kind)),
                 ("item_type", id_type(item_kind)),
-                ("relation", &self.relation.to_sql()),
+                ("weighted", &weighted.unwrap_or_default()),
+                ("sided", &sided.unwrap_or_default()),
+                ("relation", &relation),
             ],
         )
     }
@@ -150,64 +172,6 @@ pub fn id_type(kind: IdKind) -> &'static str {
         IdKind::Integer => "BIGINT",
         IdKind::Text => "VARCHAR",
     }
-}
-
-/// The positions of user, item and rating: by the caller's names, else by the usual ones, else by place.
-fn choose(argument: &str, columns: &[(&str, &str)], named: &NamedColumns) -> Result<[usize; 3]> {
-    let roles = [
-        ("user_col", &named.user, USER_NAMES),
-        ("item_col", &named.item, ITEM_NAMES),
-        ("rating_col", &named.rating, RATING_NAMES),
-    ];
-    let mut found = [None; 3];
-    for (slot, (option, given, _)) in found.iter_mut().zip(&roles) {
-        if let Some(name) = given {
-            *slot = Some(position(columns, name).ok_or_else(|| {
-                Error::argument(option, quoted(name), format!("a column of {argument}: {}", list(columns)), "")
-            })?);
-        }
-    }
-    for role in 0..roles.len() {
-        if found[role].is_none() {
-            let usual = roles[role].2.iter().find_map(|name| position(columns, name));
-            found[role] = usual.filter(|index| !found.contains(&Some(*index)));
-        }
-    }
-    for role in 0..roles.len() {
-        let in_place = columns
-            .get(role)
-            .is_some_and(|(name, _)| role < 2 || !NEVER_RATINGS.iter().any(|never| never.eq_ignore_ascii_case(name)));
-        if found[role].is_none() && in_place && !found.contains(&Some(role)) {
-            found[role] = Some(role);
-        }
-    }
-    match found {
-        [Some(user), Some(item), Some(rating)] if user != item && user != rating && item != rating => {
-            Ok([user, item, rating])
-        }
-        [Some(_), Some(_), Some(_)] => Err(Error::new(format!(
-            "{argument}: user, item and rating must be three different columns; name them with user_col, item_col and rating_col; there \
-             are: {}",
-            list(columns)
-        ))),
-        [Some(_), Some(_), None] => Err(Error::new(format!(
-            "{argument}: no rating column found among: {}; name it with rating_col (ratings without a rating column, implicit feedback, \
-             are not trained yet)",
-            list(columns)
-        ))),
-        _ => Err(Error::new(format!(
-            "{argument}: expected columns of users, items and ratings, found: {}; name them with user_col, item_col and rating_col",
-            list(columns)
-        ))),
-    }
-}
-
-fn position(columns: &[(&str, &str)], name: &str) -> Option<usize> {
-    columns.iter().position(|(column, _)| column.eq_ignore_ascii_case(name))
-}
-
-fn list(columns: &[(&str, &str)]) -> String {
-    columns.iter().map(|(name, kind)| format!("{} {kind}", quote_identifier(name))).collect::<Vec<_>>().join(", ")
 }
 
 /// Integers that always fit a BIGINT are integers; everything else is known by its text.
@@ -224,43 +188,72 @@ fn is_number(sql_type: &str) -> bool {
         || sql_type.starts_with("DECIMAL")
 }
 
+/// What rows are ordered by in time. Text is ordered by its bytes, as a quantile of text is in any collation; a time that is
+/// not a number is none.
+fn in_time(name: &str, sql_type: &str) -> String {
+    let name = quote_identifier(name);
+    match sql_type {
+        "VARCHAR" => format!("({name} COLLATE \"binary\")"),
+        "FLOAT" | "DOUBLE" => format!("nullif({name}, 'nan')"),
+        _ => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn chosen(columns: &[&str], named: &NamedColumns) -> Result<[usize; 3]> {
-        let columns: Vec<_> = columns.iter().map(|name| (*name, "INTEGER")).collect();
-        choose("ratings", &columns, named)
-    }
-
-    #[test]
-    fn columns_are_found_by_given_name_then_usual_name_then_place() {
-        let none = NamedColumns::default();
-        assert_eq!(chosen(&["a", "b", "c"], &none).unwrap(), [0, 1, 2]);
-        assert_eq!(chosen(&["rating", "Title", "USER_ID"], &none).unwrap(), [2, 1, 0]);
-        assert_eq!(chosen(&["userId", "movieId", "rating", "timestamp"], &none).unwrap(), [0, 1, 2]);
-        assert_eq!(chosen(&["user", "item", "stars_given"], &none).unwrap(), [0, 1, 2]);
-        let named = NamedColumns { rating: Some("X".into()), ..NamedColumns::default() };
-        assert_eq!(chosen(&["u", "i", "rating", "x"], &named).unwrap(), [0, 1, 3]);
-    }
-
-    #[test]
-    fn what_is_missing_is_said() {
-        let none = NamedColumns::default();
-        let message = |columns: &[&str], named| chosen(columns, named).unwrap_err().to_string();
-        assert!(message(&["user", "item"], &none).contains("no rating column"));
-        assert!(message(&["user", "item", "timestamp"], &none).contains("no rating column"));
-        assert!(message(&["a"], &none).contains("found: \"a\" INTEGER"));
-        let named = NamedColumns { user: Some("who".into()), ..NamedColumns::default() };
-        assert!(message(&["a", "b", "c"], &named).contains("user_col = 'who'"));
-        let twice = NamedColumns { user: Some("a".into()), item: Some("a".into()), rating: None };
-        assert!(message(&["a", "b", "c"], &twice).contains("three different columns"));
-    }
 
     #[test]
     fn a_query_stands_in_parentheses() {
         let query = Relation::parse("ratings", " (SELECT 'a)' AS u) ").unwrap();
         assert_eq!(query.to_sql(), "query('(SELECT ''a)'' AS u)')");
         assert_eq!(Relation::parse("ratings", "my table").unwrap().to_sql(), "\"my table\"");
+    }
+
+    fn source(weight: Option<&str>, time: Option<(&str, &str)>) -> Source {
+        let [user, item, rating] = ["u", "{item}", "r\"r"].map(str::to_owned);
+        let (weight, named_time) = (weight.map(str::to_owned), time.map(|(name, _)| name.to_owned()));
+        Source {
+            user_kind: IdKind::Integer,
+            item_kind: IdKind::Text,
+            columns: SourceColumns { user, item, rating, weight, time: named_time },
+            time: time.map(|(name, sql_type)| in_time(name, sql_type)),
+            relation: Relation::parse("ratings", "s.t").unwrap(),
+        }
+    }
+
+    /// The query without its comments, on one line.
+    fn sql(source: &Source, held_out: Option<f64>) -> String {
+        let sql = source.to_sql(IdKind::Integer, IdKind::Text, held_out);
+        let words = sql.lines().filter(|line| !line.starts_with("--")).flat_map(str::split_whitespace);
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    const THREE: &str =
+        "SELECT \"u\"::BIGINT AS \"user\", \"{item}\"::VARCHAR AS \"item\", \"r\"\"r\"::DOUBLE AS \"rating\"";
+
+    #[test]
+    fn what_is_not_named_is_not_read() {
+        assert_eq!(sql(&source(None, None), None), format!("{THREE} FROM \"s\".\"t\""));
+        assert_eq!(sql(&source(None, None), Some(0.2)), format!("{THREE} FROM \"s\".\"t\""));
+        assert_eq!(sql(&source(None, Some(("at", "DATE"))), None), format!("{THREE} FROM \"s\".\"t\""));
+    }
+
+    #[test]
+    fn weights_and_sides_follow_the_ratings() {
+        let weighted = source(Some("{time}"), Some(("at", "DATE")));
+        let expected = format!(
+            "{THREE}, \"{{time}}\"::DOUBLE AS \"weight\", \"at\" > (SELECT quantile_disc(\"at\", 1 - 0.3) FROM \"s\".\"t\" WHERE \
+             \"u\" IS NOT NULL AND \"{{item}}\" IS NOT NULL AND \"r\"\"r\" IS NOT NULL AND \"{{time}}\" IS NOT NULL) AS \"held_out\" FROM \
+             \"s\".\"t\""
+        );
+        assert_eq!(sql(&weighted, Some(0.3)), expected);
+    }
+
+    #[test]
+    fn text_is_ordered_by_its_bytes_and_nan_is_no_time() {
+        assert_eq!(in_time("a\"", "VARCHAR"), "(\"a\"\"\" COLLATE \"binary\")");
+        assert_eq!(in_time("a", "DOUBLE"), "nullif(\"a\", 'nan')");
+        assert_eq!(in_time("a", "TIMESTAMP"), "\"a\"");
     }
 }

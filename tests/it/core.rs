@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use cofi::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary};
-use cofi::ratings::{Batches, Dataset, DatasetBuilder, SeenBuilder, Split, WorkingScale};
+use cofi::ratings::{Batches, Dataset, DatasetBuilder, SeenBuilder, Split, WorkingScale, class_of};
 use cofi::rng::Rng;
 use cofi::score::{Baseline, Embeddings, Parts};
 
@@ -15,10 +16,10 @@ type Row = (String, i64, f64);
 fn a_dataset_is_what_maps_and_sets_say() {
     for seed in 0..20 {
         let rows = random_rows(seed);
-        let split = Split { fraction: 0.25, seed };
+        let split = Split::Pairs { fraction: 0.25, seed };
         let dataset = build(split, &rows);
 
-        let held_out = |row: &&Row| split.holds_out(Id::Text(&row.0), Id::Integer(row.1));
+        let held_out = |row: &&Row| split.holds_out(Id::Text(&row.0), Id::Integer(row.1)) == Some(true);
         let train: Vec<&Row> = rows.iter().filter(|row| !held_out(row)).collect();
         let users: BTreeSet<&str> = train.iter().map(|row| row.0.as_str()).collect();
         let items: BTreeSet<i64> = train.iter().map(|row| row.1).collect();
@@ -62,7 +63,7 @@ fn a_dataset_is_what_maps_and_sets_say() {
 #[test]
 fn neither_the_order_of_rows_nor_of_batches_depends_on_arrival() {
     let mut rows = random_rows(1);
-    let split = Split { fraction: 0.2, seed: 7 };
+    let split = Split::Pairs { fraction: 0.2, seed: 7 };
     let first = build(split, &rows);
     rows.reverse();
     rows.rotate_left(31);
@@ -85,9 +86,110 @@ fn neither_the_order_of_rows_nor_of_batches_depends_on_arrival() {
 }
 
 #[test]
+fn weights_and_sides_are_what_plain_code_says() {
+    for seed in 0..20 {
+        let rows = random_rows(seed);
+        let mut rng = Rng::new(seed).fork("weights");
+        let weights: Vec<Option<f64>> =
+            rows.iter().map(|_| Some(f64::from(rng.below(5)) / 4.0).filter(|_| rng.below(20) > 0)).collect();
+        let sides: Vec<Option<bool>> =
+            rows.iter().map(|_| Some(rng.below(4) == 0).filter(|_| rng.below(20) > 0)).collect();
+        let dataset = build_from_columns(Split::Given, &rows, Some(&weights), Some(&sides));
+
+        let complete = || rows.iter().zip(&weights).zip(&sides);
+        let mut train: Vec<_> = complete()
+            .filter(|(_, side)| **side == Some(false))
+            .filter_map(|((row, weight), _)| Some((Id::Text(&row.0), Id::Integer(row.1), row.2 as f32, (*weight)?)))
+            .collect();
+        train.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        let mean = train.iter().map(|row| row.3).sum::<f64>() / train.len() as f64;
+        let expected: Vec<_> =
+            train.iter().map(|&(user, item, value, weight)| (user, item, value, (weight / mean) as f32)).collect();
+        let actual: Vec<_> = dataset
+            .train
+            .iter()
+            .zip(dataset.train.weights().unwrap())
+            .map(|((user, item, value), weight)| {
+                (name(&dataset.users, user.0), name(&dataset.items, item.0), value, *weight)
+            })
+            .collect();
+        assert_eq!(actual, expected, "seed {seed}");
+
+        let n_held_out = complete().filter(|((_, weight), side)| weight.is_some() && **side == Some(true)).count();
+        assert_eq!(dataset.valid.len(), n_held_out, "seed {seed}");
+        assert_eq!(dataset.n_rows, rows.len() as u64);
+        assert_eq!(dataset.n_skipped as usize, rows.len() - train.len() - n_held_out, "seed {seed}");
+    }
+}
+
+#[test]
+fn weights_change_nothing_but_themselves() {
+    let rows = random_rows(6);
+    let split = Split::Pairs { fraction: 0.2, seed: 3 };
+    let plain = build(split, &rows);
+    let mut rng = Rng::new(6);
+    let random: Vec<_> = rows.iter().map(|_| Some(f64::from(rng.below(1_000)))).collect();
+    for weights in [random, vec![Some(0.1); rows.len()], vec![Some(1e30); rows.len()]] {
+        let weighted = build_from_columns(split, &rows, Some(&weights), None);
+        assert!(weighted.train.iter().eq(plain.train.iter()));
+        assert_eq!((&weighted.valid, &weighted.seen), (&plain.valid, &plain.seen));
+        assert_eq!((&weighted.user_counts, &weighted.item_counts), (&plain.user_counts, &plain.item_counts));
+        assert_eq!((&weighted.levels, weighted.lowest, weighted.highest), (&plain.levels, plain.lowest, plain.highest));
+        let sum: f64 = weighted.train.weights().unwrap().iter().copied().map(f64::from).sum();
+        assert!((sum / plain.train.len() as f64 - 1.0).abs() < 1e-6, "{sum}");
+        if weights.iter().all(|weight| *weight == weights[0]) {
+            assert!(weighted.train.weights().unwrap().iter().all(|weight| *weight == 1.0));
+        }
+
+        // The order of arrival does not count here either.
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        Rng::new(7).shuffle(&mut order);
+        let shuffled: Vec<Row> = order.iter().map(|&row| rows[row as usize].clone()).collect();
+        let weights: Vec<_> = order.iter().map(|&row| weights[row as usize]).collect();
+        assert_eq!(build_from_columns(split, &shuffled, Some(&weights), None).train, weighted.train);
+    }
+}
+
+#[test]
+fn a_batch_tells_where_its_ratings_are() {
+    let rows = random_rows(8);
+    let weights: Vec<_> = (0..rows.len()).map(|row| Some(row as f64)).collect();
+    let dataset = build_from_columns(Split::Pairs { fraction: 0.1, seed: 3 }, &rows, Some(&weights), None);
+    let train = &dataset.train;
+    let scale = WorkingScale { origin: 0.0, factor: 1.0 };
+    let mut batches = Batches::new(Arc::clone(train), 32, scale, Rng::new(8));
+    batches.start_epoch();
+    let mut dealt = BTreeSet::new();
+    while let Some(batch) = batches.next_batch() {
+        assert_eq!(batch.rows.len(), batch.weights.len());
+        for (place, &row) in batch.rows.iter().enumerate() {
+            let there = row as usize;
+            assert_eq!(batch.users[place] as u32, train.users()[there]);
+            assert_eq!(batch.items[place] as u32, train.items()[there]);
+            assert_eq!(batch.ratings[place], train.values()[there]);
+            assert_eq!(batch.weights[place], train.weights().unwrap()[there]);
+            assert!(dealt.insert(row));
+        }
+    }
+    assert!(dealt.into_iter().eq(0..train.len() as u32));
+}
+
+#[test]
+fn every_rating_of_few_has_a_class() {
+    let dataset = build(Split::Pairs { fraction: 0.2, seed: 1 }, &random_rows(4));
+    let levels = dataset.levels.unwrap();
+    let values = dataset.train.values().iter().copied().chain(dataset.valid.iter().map(|row| row.value));
+    for value in values {
+        let class = class_of(&levels, value).unwrap();
+        assert_eq!(levels.iter().filter(|level| **level < value).count(), class as usize);
+        assert_eq!(class_of(&levels, value + 0.001), None);
+    }
+}
+
+#[test]
 fn adding_rows_moves_no_row_to_the_other_side() {
     let rows = random_rows(3);
-    let split = Split { fraction: 0.3, seed: 5 };
+    let split = Split::Pairs { fraction: 0.3, seed: 5 };
     let valid_rows = |rows: &[Row]| build(split, rows).valid.len();
     let all = valid_rows(&rows);
     let (front, back) = rows.split_at(rows.len() / 2);
@@ -96,7 +198,7 @@ fn adding_rows_moves_no_row_to_the_other_side() {
 
 #[test]
 fn what_was_stored_is_read_back() {
-    let dataset = build(Split { fraction: 0.1, seed: 2 }, &random_rows(2));
+    let dataset = build(Split::Pairs { fraction: 0.1, seed: 2 }, &random_rows(2));
     for vocabulary in [&dataset.users, &dataset.items] {
         let mut copy = Vocabulary::new(vocabulary.kind());
         vocabulary.iter().for_each(|id| copy.push(id).unwrap());
@@ -162,6 +264,28 @@ fn build(split: Split, rows: &[Row]) -> Dataset {
     let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split);
     for (user, item, rating) in rows {
         builder.push_row(Some(Id::Text(user)), Some(Id::Integer(*item)), Some(*rating)).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+/// The same rows as they come from the database, with weights and sides.
+fn build_from_columns(
+    split: Split,
+    rows: &[Row],
+    weights: Option<&[Option<f64>]>,
+    sides: Option<&[Option<bool>]>,
+) -> Dataset {
+    let mut columns: Vec<(&str, ArrayRef)> = vec![
+        ("user", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.0)))),
+        ("item", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)))),
+        ("rating", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2)))),
+    ];
+    columns.extend(weights.map(|weights| ("weight", Arc::new(Float64Array::from(weights.to_vec())) as ArrayRef)));
+    columns.extend(sides.map(|sides| ("held_out", Arc::new(BooleanArray::from(sides.to_vec())) as ArrayRef)));
+    let all = RecordBatch::try_from_iter(columns).unwrap();
+    let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split);
+    for start in (0..rows.len()).step_by(150) {
+        builder.push(&all.slice(start, 150.min(rows.len() - start))).unwrap();
     }
     builder.finish().unwrap()
 }
