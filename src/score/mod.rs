@@ -5,7 +5,9 @@
 //! of the exponential function.
 
 mod baseline;
+mod classes;
 mod dot;
+mod pca;
 mod predict;
 mod similar;
 mod top_k;
@@ -17,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::ids::{ItemIdx, UserIdx};
 
 pub use baseline::Baseline;
+pub use classes::{Classes, MOST_CLASSES};
+pub use pca::{Components, MOST_COMPONENTS, principal_components};
 pub use top_k::Scored;
 
 /// What embeddings are made of, as a training ends with it or as it was stored.

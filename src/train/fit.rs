@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::graph::optimiser::AdamW;
 use crate::graph::{Engine, Feed, FeedValues, Program};
-use crate::metrics::Scores;
+use crate::metrics::{Judged, Scores};
 use crate::model::{Dot, ITEM, RATING, USER, dot, initial_states, training_step};
 use crate::ratings::{Batches, Dataset};
 use crate::rng::Rng;
@@ -141,8 +141,8 @@ impl Training {
         }
         let embeddings = self.embeddings()?;
         let predicted = self.dataset.valid.iter().map(|row| {
-            let rating = embeddings.predict_or_baseline(row.user, row.item);
-            (row.value, rating)
+            let prediction = embeddings.predict_or_baseline(row.user, row.item);
+            Judged { rating: row.value, prediction, level: None }
         });
         let scores = Scores::of(predicted, self.dataset.levels.as_deref());
         Ok(scores.map(|scores| ValidScores {

@@ -9,6 +9,7 @@ mod report;
 mod scale;
 mod schedule;
 mod table;
+mod valley;
 mod value;
 
 pub use config::TrainConfig;
@@ -17,4 +18,5 @@ pub use options::{Options, RangeOption};
 pub use report::{EpochReport, ValidScores};
 pub use schedule::{Schedule, StepSettings};
 pub use table::{Kind, N_FACTORS, OPTIONS, OptionRow};
+pub use valley::valley;
 pub use value::OptionValue;
