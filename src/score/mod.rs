@@ -12,6 +12,7 @@ mod baseline;
 mod classes;
 mod dot;
 mod layers;
+mod pca;
 mod predict;
 mod predictor;
 mod similar;
@@ -26,6 +27,7 @@ use crate::ids::{ItemIdx, UserIdx};
 pub use baseline::Baseline;
 pub use classes::{Classes, MOST_CLASSES};
 pub use layers::{Layer, Layers};
+pub use pca::{Components, MOST_COMPONENTS, principal_components};
 pub use predictor::{Network, Prediction, Predictor};
 pub use top_k::Scored;
 

@@ -18,7 +18,7 @@ pub const MODULES: [(&str, &str, &str); 13] = [
     ("ids", "error", "hashbrown"),
     ("ratings", "error, rng, ids", "arrow"),
     ("graph", "error", "ndarray"),
-    ("score", "error, ids, ratings", ""),
+    ("score", "error, ids, ratings", "nalgebra"),
     ("model", "error, rng, graph", "serde, serde_json"),
     ("metrics", "", ""),
     ("train", "error, rng, ratings, graph, score, model, metrics", ""),

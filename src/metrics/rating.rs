@@ -1,5 +1,25 @@
 //! How far predictions are from ratings.
 
+/// A rating beside its prediction. All three are finite numbers in rating units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// What was rated.
+    pub rating: f32,
+    /// What was predicted.
+    pub prediction: f32,
+    /// The level that the predictor named itself, as a classifier does; `None` where the one nearest to the prediction
+    /// counts.
+    pub level: Option<f32>,
+}
+
+impl Judged {
+    /// The level that was predicted: the predictor's own, else the nearest of `levels` (ascending); `None` where there
+    /// is neither.
+    pub fn predicted_level(&self, levels: &[f32]) -> Option<f32> {
+        self.level.or_else(|| nearest(levels, self.prediction))
+    }
+}
+
 /// The errors of predictions `p` of ratings `r`, in rating units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
@@ -9,23 +29,24 @@ pub struct Scores {
     pub mse: f64,
     /// Mean absolute error: `sum(|r - p|) / n`.
     pub mae: f64,
-    /// The share of ratings for which the level nearest to the prediction is the rating; `None` without levels.
+    /// The share of ratings that are the level that was predicted ([`Judged::predicted_level`]); `None` without levels.
+    /// A rating that is no level counts as missed.
     pub accuracy: Option<f64>,
 }
 
 impl Scores {
-    /// Scores pairs of rating and prediction in one pass; `None` where there are none.
+    /// Scores predictions in one pass; `None` where there are none.
     ///
-    /// `levels` are the distinct ratings, ascending. Sums are in `f64`, in the order of the pairs.
-    pub fn of(pairs: impl IntoIterator<Item = (f32, f32)>, levels: Option<&[f32]>) -> Option<Self> {
+    /// `levels` are the distinct ratings, ascending. Sums are in `f64`, in the order of the predictions.
+    pub fn of(judged: impl IntoIterator<Item = Judged>, levels: Option<&[f32]>) -> Option<Self> {
         let (mut n, mut n_right) = (0, 0);
         let (mut squares, mut magnitudes) = (0.0, 0.0);
-        for (rating, prediction) in pairs {
-            let error = f64::from(rating) - f64::from(prediction);
+        for one in judged {
+            let error = f64::from(one.rating) - f64::from(one.prediction);
             n += 1;
             squares += error * error;
             magnitudes += error.abs();
-            n_right += usize::from(levels.is_some_and(|levels| nearest(levels, prediction) == Some(rating)));
+            n_right += usize::from(levels.is_some_and(|levels| one.predicted_level(levels) == Some(one.rating)));
         }
         let mean = |sum: f64| sum / n as f64;
         (n > 0).then(|| Self {
@@ -63,12 +84,23 @@ mod tests {
     #[test]
     fn scores_are_those_of_the_formulas() {
         // Errors 1, -0.5, 2, 0: squares 1 + 0.25 + 4, magnitudes 3.5; nearest levels 3, 3, 3, 1, two of them right.
-        let pairs = [(4.0, 3.0), (3.0, 3.5), (5.0, 3.0), (1.0, 1.0)];
+        let judged = [(4.0, 3.0), (3.0, 3.5), (5.0, 3.0), (1.0, 1.0)].map(|(rating, prediction)| Judged {
+            rating,
+            prediction,
+            level: None,
+        });
         let levels = [1.0, 3.0, 4.0, 5.0];
-        let scores = Scores::of(pairs, Some(&levels)).unwrap();
+        let scores = Scores::of(judged, Some(&levels)).unwrap();
         assert_eq!(scores, Scores { n: 4, mse: 1.3125, mae: 0.875, accuracy: Some(0.5) });
         assert_eq!(scores.rmse(), 1.3125f64.sqrt());
-        assert_eq!(Scores::of(pairs, None).unwrap().accuracy, None);
+        assert_eq!(Scores::of(judged, None).unwrap().accuracy, None);
+    }
+
+    #[test]
+    fn a_level_that_the_predictor_names_goes_before_the_nearest() {
+        let judged = Judged { rating: 5.0, prediction: 3.0, level: Some(5.0) };
+        let scores = Scores::of([judged, Judged { level: None, ..judged }], Some(&[3.0, 5.0])).unwrap();
+        assert_eq!(scores, Scores { n: 2, mse: 4.0, mae: 2.0, accuracy: Some(0.5) });
     }
 
     #[test]
