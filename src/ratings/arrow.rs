@@ -40,6 +40,20 @@ impl DatasetBuilder {
     }
 }
 
+/// Goes through a batch of ratings to measure on: `user`, `item` and `rating`; rows with a NULL are left out.
+///
+/// # Errors
+/// Missing columns or other types; a rating that is not finite or beyond the range of `f32`; those of `each`.
+pub fn for_each_rating(batch: &RecordBatch, mut each: impl FnMut(Id<'_>, Id<'_>, f32) -> Result<()>) -> Result<()> {
+    let columns = Columns::of(batch).map_err(|error| error.context("ratings"))?;
+    for row in columns.rows() {
+        if let Some(row) = row.complete(Split::NOTHING).map_err(|error| error.context("ratings"))? {
+            each(row.user, row.item, row.value)?;
+        }
+    }
+    Ok(())
+}
+
 struct Columns<'a> {
     users: IdColumn<'a>,
     items: IdColumn<'a>,

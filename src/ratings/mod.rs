@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use crate::ids::{ItemIdx, UserIdx, Vocabulary};
 
+pub use arrow::for_each_rating;
 pub use batch::{Batch, Batches, WorkingScale};
 pub use builder::DatasetBuilder;
 pub use scale::class_of;
