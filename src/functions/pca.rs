@@ -9,9 +9,10 @@ use crate::score::{MOST_COMPONENTS, principal_components};
 use crate::store::{ModelName, Side, StoredModel};
 use crate::train::OptionValue;
 
-/// Names of the components, as columns need static ones.
+/// Names of the components, as columns have static ones.
 const NAMES: [&str; MOST_COMPONENTS] = [
-    "pc1", "pc2", "pc3", "pc4", "pc5", "pc6", "pc7", "pc8", "pc9", "pc10", "pc11", "pc12", "pc13", "pc14", "pc15", "pc16",
+    "pc1", "pc2", "pc3", "pc4", "pc5", "pc6", "pc7", "pc8", "pc9", "pc10", "pc11", "pc12", "pc13", "pc14", "pc15",
+    "pc16",
 ];
 
 /// A row for each item, the most rated first, with its place on the principal components of all of them.
@@ -50,7 +51,9 @@ impl TableFunction for Pca {
         let top = match arguments.named("top") {
             None | Some(OptionValue::Null) => None,
             Some(OptionValue::Integer(top)) if top >= 2 => Some(top as usize),
-            Some(other) => return Err(Error::argument("top", other, "a whole number of at least 2, or NULL for all", "")),
+            Some(other) => {
+                return Err(Error::argument("top", other, "a whole number of at least 2, or NULL for all", ""));
+            }
         };
         let columns = columns(&model, side, n_components);
         Ok((Self { name, side, n_components, top, columns: columns.clone() }, columns))

@@ -2,9 +2,7 @@
 
 use crate::error::Result;
 use crate::functions::host::{Type, Vector};
-use crate::functions::scalar::{
-    Input, Models, Overload, ScalarFunction, expect_kind, for_each_model, overloads,
-};
+use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, expect_kind, for_each_model, overloads};
 use crate::store::StoredModel;
 
 /// Predicts a rating, on the scale of the ratings; of a classifier the expected one. NULL where the model has not seen the

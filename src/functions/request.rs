@@ -103,9 +103,7 @@ impl Request {
         session.use_search_path(&call.caller.search_path)?;
         let ratings = resolve(call, &session, "ratings", &ratings_text, &columns, Purpose::Training)?;
         let validation = match validation_text {
-            Some(text) => {
-                Some((resolve(call, &session, "validation", &text, &columns, Purpose::Measuring)?, text))
-            }
+            Some(text) => Some((resolve(call, &session, "validation", &text, &columns, Purpose::Measuring)?, text)),
             None => None,
         };
         let threads = call.context.setting("threads").and_then(|threads| threads.parse().ok()).unwrap_or(1);

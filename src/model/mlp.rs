@@ -19,12 +19,21 @@ pub struct Mlp {
 }
 
 /// The states of one linear layer.
+#[derive(Clone)]
 pub(super) struct LayerStates {
     /// `[inputs, outputs]`; of the first layer two parts, for the rows of users and of items, so that both rows never
     /// need to be put behind one another.
     pub weights: Vec<NodeId>,
     /// `[outputs]`.
     pub bias: NodeId,
+}
+
+impl LayerStates {
+    /// The same with weights that stay as they are while a step updates the states: the reverse pass still reads them.
+    pub(super) fn snapshot(&self, graph: &mut Graph) -> Result<Self> {
+        let weights = self.weights.iter().map(|weights| graph.snapshot(*weights)).collect::<Result<_>>()?;
+        Ok(Self { weights, bias: self.bias })
+    }
 }
 
 /// The width of the embeddings of `n_ids` users or items where none is asked for: `min(600, round(1.6 n^0.56))`, fastai's
@@ -43,18 +52,16 @@ impl Mlp {
 
     /// Adds the inputs of the masks.
     pub(super) fn masks(&self, graph: &mut Graph) -> Result<Vec<NodeId>> {
-        let mask = |(name, width): (String, usize)| {
-            graph.input(&name, Shape::matrix(Dim::Batch, width), Element::Float)
-        };
+        let mask =
+            |(name, width): (String, usize)| graph.input(&name, Shape::matrix(Dim::Batch, width), Element::Float);
         self.mask_inputs().into_iter().map(mask).collect()
     }
 
     /// Adds the states of all layers.
     pub(super) fn states(&self, graph: &mut Graph, user_width: usize, item_width: usize) -> Result<Vec<LayerStates>> {
         let layer = |layer: LayerShape| {
-            let matrix = |(name, inputs): &(String, usize)| {
-                graph.state(name, Shape::matrix(Dim::Fixed(*inputs), layer.outputs))
-            };
+            let matrix =
+                |(name, inputs): &(String, usize)| graph.state(name, Shape::matrix(Dim::Fixed(*inputs), layer.outputs));
             let weights = layer.weights.iter().map(matrix).collect::<Result<_>>()?;
             let bias = graph.state(&layer.bias, Shape::vector(Dim::Fixed(layer.outputs)))?;
             Ok(LayerStates { weights, bias })
@@ -160,7 +167,11 @@ impl Mlp {
         let mut inputs = vec![user_width, item_width];
         let shape = |(index, outputs): (usize, usize)| {
             let inputs = std::mem::replace(&mut inputs, vec![outputs]);
-            LayerShape { weights: weight_names(index).into_iter().zip(inputs).collect(), bias: bias_name(index), outputs }
+            LayerShape {
+                weights: weight_names(index).into_iter().zip(inputs).collect(),
+                bias: bias_name(index),
+                outputs,
+            }
         };
         outputs.enumerate().map(shape).collect()
     }

@@ -114,10 +114,13 @@ impl Model {
                 let states = mlp.states(graph, self.user_width, self.item_width)?;
                 decayed.extend(states.iter().flat_map(|layer| &layer.weights));
                 undecayed.extend(states.iter().map(|layer| layer.bias));
-                mlp.interaction(graph, &states, &masks, p, q)?
+                let layers = states.iter().map(|layer| layer.snapshot(graph)).collect::<Result<Vec<_>>>()?;
+                mlp.interaction(graph, &layers, &masks, p, q)?
             }
         };
-        for (name, n_rows, rows) in self.bias_tables().zip([user, item]).map(|((name, n_rows), rows)| (name, n_rows, rows)) {
+        for (name, n_rows, rows) in
+            self.bias_tables().zip([user, item]).map(|((name, n_rows), rows)| (name, n_rows, rows))
+        {
             let table = graph.state(name, Shape::vector(Dim::Fixed(n_rows)))?;
             let bias = graph.gather(table, rows)?;
             sum = graph.add(sum, bias)?;
@@ -141,9 +144,10 @@ impl Model {
             .iter()
             .map(|&(name, n_rows, width)| (name.to_owned(), init.draw(&mut rng.fork(name), n_rows * width, width)))
             .collect();
-        states.extend(self.bias_tables().map(|(name, n_rows)| {
-            (name.to_owned(), init.draw(&mut rng.fork(name), n_rows, self.user_width))
-        }));
+        states.extend(
+            self.bias_tables()
+                .map(|(name, n_rows)| (name.to_owned(), init.draw(&mut rng.fork(name), n_rows, self.user_width))),
+        );
         if let Architecture::Mlp(mlp) = &self.architecture {
             states.extend(mlp.initial(rng, self.user_width, self.item_width));
         }

@@ -16,16 +16,11 @@ const ITEM_ROWS: &str = "item_rows";
 ///
 /// # Errors
 /// Those of `engine`, and an engine that cannot compile the layers.
-pub fn predictor(
-    embeddings: Arc<Embeddings>,
-    engine: impl FnOnce() -> Result<Arc<dyn Engine>>,
-) -> Result<Predictor> {
+pub fn predictor(embeddings: Arc<Embeddings>, engine: impl FnOnce() -> Result<Arc<dyn Engine>>) -> Result<Predictor> {
     let parts = embeddings.parts();
     let network = match &parts.interaction {
         Interaction::Dot => None,
-        Interaction::Layers(layers) => {
-            Some(network(engine()?.as_ref(), layers, parts.users.width, parts.items.width)?)
-        }
+        Interaction::Layers(layers) => Some(network(engine()?.as_ref(), layers, parts.users.width, parts.items.width)?),
     };
     Predictor::new(embeddings, network)
 }

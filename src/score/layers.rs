@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn the_bound_holds_for_the_worst_input() {
         // |x| <= 2: the hidden units reach 2 + 2 + 0.5 and 6; the end 4.5 + 2 * 6 + 1.
-        let layers = Layers::new(vec![layer(&[1.0, 3.0, -1.0, 0.0], &[0.5, 0.0]), layer(&[1.0, -2.0], &[-1.0])]).unwrap();
+        let layers =
+            Layers::new(vec![layer(&[1.0, 3.0, -1.0, 0.0], &[0.5, 0.0]), layer(&[1.0, -2.0], &[-1.0])]).unwrap();
         assert_eq!(layers.bound(2.0), 19.0);
         assert_eq!(Layers::new(vec![layer(&[0.0], &[0.0])]).unwrap().bound(7.0), 7.0);
     }

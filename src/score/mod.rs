@@ -177,7 +177,9 @@ impl Table {
     fn rows(&self, name: &str) -> Result<usize> {
         match self.factors.len().checked_rem(self.width) {
             Some(0) => Ok(self.factors.len() / self.width),
-            _ => Err(Error::new(format!("{name}: {} numbers are no rows of {} factors", self.factors.len(), self.width))),
+            _ => {
+                Err(Error::new(format!("{name}: {} numbers are no rows of {} factors", self.factors.len(), self.width)))
+            }
         }
     }
 }
@@ -249,10 +251,7 @@ mod tests {
         assert_eq!(refused(|parts| parts.items.factors[3] = f32::NAN), format!("item factors[3] = NaN: {again}"));
         assert_eq!(refused(|parts| parts.users.factors[0] = f32::INFINITY), format!("user factors[0] = inf: {again}"));
         assert_eq!(refused(|parts| parts.mu = f32::NAN), format!("mu[0] = NaN: {again}"));
-        assert_eq!(
-            refused(|parts| parts.users.biases = Some(vec![0.0; 3])),
-            "user biases: 3 numbers: expected 2"
-        );
+        assert_eq!(refused(|parts| parts.users.biases = Some(vec![0.0; 3])), "user biases: 3 numbers: expected 2");
         assert_eq!(
             refused(|parts| parts.items.biases = Some(vec![0.0, f32::NAN, 0.0])),
             format!("item biases[1] = NaN: {again}")

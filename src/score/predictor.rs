@@ -43,7 +43,9 @@ impl Predictor {
     /// Layers without a network.
     pub fn new(embeddings: Arc<Embeddings>, network: Option<Box<dyn Network>>) -> Result<Self> {
         match (&embeddings.parts().interaction, &network) {
-            (Interaction::Layers(_), None) => Err(Error::new("a model with layers predicts through a network, and has none")),
+            (Interaction::Layers(_), None) => {
+                Err(Error::new("a model with layers predicts through a network, and has none"))
+            }
             _ => Ok(Self { embeddings, network, user_rows: Vec::new(), item_rows: Vec::new() }),
         }
     }

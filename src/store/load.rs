@@ -184,21 +184,26 @@ fn push_ids(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Result<()> {
             let ids: &Int64Array = typed(batch, 0, |column| column.as_primitive_opt::<Int64Type>())?;
             without_null(ids)?.values().iter().try_for_each(|id| vocabulary.push(Id::Integer(*id)))
         }
-        IdKind::Text => {
-            texts(batch, 0)?.into_iter().try_for_each(|id| vocabulary.push(Id::Text(id)))
-        }
+        IdKind::Text => texts(batch, 0)?.into_iter().try_for_each(|id| vocabulary.push(Id::Text(id))),
     }
 }
 
 fn texts(batch: &RecordBatch, column: usize) -> Result<Vec<&str>> {
     // Which kind of string array comes is a setting of the host's.
     let array = batch.column(column).as_ref();
-    let texts: Option<Vec<&str>> = match (array.as_string_opt::<i32>(), array.as_string_opt::<i64>(), array.as_string_view_opt()) {
-        (Some(texts), ..) => texts.iter().collect(),
-        (_, Some(texts), _) => texts.iter().collect(),
-        (.., Some(texts)) => texts.iter().collect(),
-        _ => return Err(Error::new(format!("column {} came as {}", batch.schema_ref().field(column).name(), array.data_type()))),
-    };
+    let texts: Option<Vec<&str>> =
+        match (array.as_string_opt::<i32>(), array.as_string_opt::<i64>(), array.as_string_view_opt()) {
+            (Some(texts), ..) => texts.iter().collect(),
+            (_, Some(texts), _) => texts.iter().collect(),
+            (.., Some(texts)) => texts.iter().collect(),
+            _ => {
+                return Err(Error::new(format!(
+                    "column {} came as {}",
+                    batch.schema_ref().field(column).name(),
+                    array.data_type()
+                )));
+            }
+        };
     texts.ok_or_else(|| Error::new("a text is NULL where none can be"))
 }
 

@@ -65,8 +65,7 @@ impl Training {
         initial.extend(config.optimiser.initial(&initial));
         initial.extend(sums);
         let batch_size = config.batch_size_for(dataset.train.len());
-        let batches =
-            Batches::new(Arc::clone(&dataset.train), batch_size, plan.scale.working(), rng.fork("shuffle"));
+        let batches = Batches::new(Arc::clone(&dataset.train), batch_size, plan.scale.working(), rng.fork("shuffle"));
         let program = engine.compile(&step, &initial, batches.batch_size().div_ceil(config.accumulate))?;
         let feeder = Feeder::new(
             &plan.model,

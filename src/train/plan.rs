@@ -67,7 +67,11 @@ impl Plan {
             architecture: config.mlp.clone().map_or(Architecture::Dot, Architecture::Mlp),
             biases: config.biases,
             // The score of a classifier needs no constant: its offsets are some.
-            mu: if config.mean && config.loss != Loss::CrossEntropy { scale.mu_for(dataset.train.mean()) as f32 } else { 0.0 },
+            mu: if config.mean && config.loss != Loss::CrossEntropy {
+                scale.mu_for(dataset.train.mean()) as f32
+            } else {
+                0.0
+            },
             range: scale.working_range().map(|(lo, hi)| (lo as f32, hi as f32)),
             objective,
         };

@@ -1,7 +1,5 @@
 //! Recipes: sets of defaults under a name.
 
-use crate::train::table::{Kind, OPTIONS};
-
 /// One recipe.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
@@ -73,6 +71,7 @@ pub const PRESETS: [Preset; 6] = [
             ("learning_rate", "0.0001"),
             ("schedule", "'constant'"),
             ("batch_size", "'full'"),
+            ("accumulate", "32"),
             ("epochs", "4000"),
             ("init", "'kaiming_uniform'"),
             ("bias", "'user'"),
@@ -91,7 +90,7 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::table::N_FACTORS;
+    use crate::train::table::{Kind, N_FACTORS, OPTIONS};
 
     #[test]
     fn presets_are_the_words_of_their_option_and_set_options_that_exist() {

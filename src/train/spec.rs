@@ -85,7 +85,10 @@ mod tests {
         };
         let json = spec.to_json().unwrap();
         assert_eq!(Spec::from_json(&json).unwrap(), spec);
-        assert!(json.starts_with(r#"{"bias":true,"epochs":5,"l2":1.0,"loss":"mse","seed":9223372036854775807,"#), "{json}");
+        assert!(
+            json.starts_with(r#"{"bias":true,"epochs":5,"l2":1.0,"loss":"mse","seed":9223372036854775807,"#),
+            "{json}"
+        );
         assert!(Spec::from_json("{}").is_err());
         assert_eq!((spec.word("loss"), spec.word("epochs")), ("mse", ""));
     }

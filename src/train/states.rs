@@ -5,7 +5,8 @@
 
 use crate::error::{Error, Result};
 use crate::model::{
-    Architecture, Biases, CLASS_OFFSETS, CLASS_WEIGHTS, ITEM_BIAS, ITEM_FACTORS, Mlp, Model, Objective, USER_BIAS, USER_FACTORS,
+    Architecture, Biases, CLASS_OFFSETS, CLASS_WEIGHTS, ITEM_BIAS, ITEM_FACTORS, Mlp, Model, Objective, USER_BIAS,
+    USER_FACTORS,
 };
 use crate::score::{Baseline, Classes, Embeddings, Interaction, Parts, Table};
 use crate::train::scale::Scale;

@@ -141,7 +141,12 @@ pub const OPTIONS: &[OptionRow] = &[
         "0.2",
         "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for 'adam' and 'sgd'",
     ),
-    row("l2", Kind::Real(0.0, 1e6), "0", "half of it times the sum of all squared factors is added to the loss of each step"),
+    row(
+        "l2",
+        Kind::Real(0.0, 1e6),
+        "0",
+        "half of it times the sum of all squared factors is added to the loss of each step",
+    ),
     row(
         "optimizer",
         Kind::Word(&["adamw", "adam", "sgd"]),
