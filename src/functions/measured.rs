@@ -9,7 +9,7 @@ use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
 use crate::ratings::HeldOutRating;
 use crate::score::Predictor;
-use crate::store::{ModelName, NamedColumns, Source, StoredModel, read_measured};
+use crate::store::{MeasuredRows, ModelName, NamedColumns, Source, StoredModel, read_measured};
 
 /// The named arguments of a function that measures, without its own.
 pub const MEASURED_ARGUMENTS: [&str; 4] = ["model", "user_col", "item_col", "rating_col"];
@@ -63,7 +63,7 @@ impl Measured {
         let predictor = predictor_of(&model, self.library.as_deref())?;
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
-        let rows = read_measured(&session, &self.ratings, &model)?;
+        let rows = read_measured(&session, &self.ratings, MeasuredRows::All, &model)?;
         if rows.is_empty() {
             return Err(Error::argument("ratings", quoted(&self.text), "at least one row without a NULL", ""));
         }

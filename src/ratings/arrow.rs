@@ -40,14 +40,25 @@ impl DatasetBuilder {
     }
 }
 
-/// Goes through a batch of ratings to measure on: `user`, `item` and `rating`; rows with a NULL are left out.
+/// Goes through the ratings of a batch that are to be measured on: all of them, or those that `split` holds out. Rows with a NULL
+/// are left out. The columns are those that [`DatasetBuilder::push`] reads.
 ///
 /// # Errors
 /// Missing columns or other types; a rating that is not finite or beyond the range of `f32`; those of `each`.
-pub fn for_each_rating(batch: &RecordBatch, mut each: impl FnMut(Id<'_>, Id<'_>, f32) -> Result<()>) -> Result<()> {
-    let columns = Columns::of(batch).map_err(|error| error.context("ratings"))?;
+pub fn for_each_rating(
+    batch: &RecordBatch,
+    split: Option<Split>,
+    mut each: impl FnMut(Id<'_>, Id<'_>, f32) -> Result<()>,
+) -> Result<()> {
+    let columns = Columns::of(batch).and_then(|columns| match split {
+        Some(Split::Given) => columns.with_sides(batch),
+        _ => Ok(columns),
+    });
+    let columns = columns.map_err(|error| error.context("ratings"))?;
+    let everything = Split::Pairs { fraction: 0.0, seed: 0 };
     for row in columns.rows() {
-        if let Some(row) = row.complete(Split::NOTHING).map_err(|error| error.context("ratings"))? {
+        let row = row.complete(split.unwrap_or(everything)).map_err(|error| error.context("ratings"))?;
+        if let Some(row) = row.filter(|row| split.is_none() || row.is_held_out) {
             each(row.user, row.item, row.value)?;
         }
     }

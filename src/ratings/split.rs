@@ -21,9 +21,6 @@ pub enum Split {
 }
 
 impl Split {
-    /// Holds out nothing.
-    pub const NOTHING: Self = Self::Pairs { fraction: 0.0, seed: 0 };
-
     /// Whether the ratings of this user for this item are held out; `None` where the rows say it.
     pub fn holds_out(&self, user: Id<'_>, item: Id<'_>) -> Option<bool> {
         match *self {

@@ -8,7 +8,7 @@ const USER_NAMES: &[&str] =
     &["user", "user_id", "userid", "users", "customer", "customer_id", "customerid", "reader", "reader_id"];
 
 /// Column names that are taken for items where none is given.
-const ITEM_NAMES: &[&str] = &[
+pub(super) const ITEM_NAMES: &[&str] = &[
     "item",
     "item_id",
     "itemid",
@@ -157,11 +157,11 @@ fn check_distinct(columns: &[(&str, &str)], named: [Option<usize>; 5]) -> Result
     Ok(())
 }
 
-fn position(columns: &[(&str, &str)], name: &str) -> Option<usize> {
+pub(super) fn position(columns: &[(&str, &str)], name: &str) -> Option<usize> {
     columns.iter().position(|(column, _)| column.eq_ignore_ascii_case(name))
 }
 
-fn list(columns: &[(&str, &str)]) -> String {
+pub(super) fn list(columns: &[(&str, &str)]) -> String {
     columns.iter().map(|(name, kind)| format!("{} {kind}", quote_identifier(name))).collect::<Vec<_>>().join(", ")
 }
 

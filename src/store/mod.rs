@@ -17,15 +17,17 @@ mod save;
 mod schema;
 mod session;
 mod source;
+mod titles;
 
 pub use columns::{NamedColumns, SourceColumns};
 pub use connections::{Database, KEEP_CONNECTION, Kept};
 pub use drop::drop_model;
 pub use list::{list_history, list_models};
-pub use measured::read_measured;
+pub use measured::{MeasuredRows, read_measured};
 pub use model::{Side, StoredModel};
 pub use names::{ModelName, TableName, quote_identifier};
 pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
 pub use source::{Relation, Source};
+pub use titles::read_titles;

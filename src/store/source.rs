@@ -1,5 +1,7 @@
 //! The caller's ratings: from the name of a relation to rows in the types that training reads.
 
+use duckdb::types::Value;
+
 use crate::error::{Error, Result};
 use crate::ids::IdKind;
 use crate::store::columns::{NamedColumns, Purpose, SourceColumns, choose};
@@ -26,7 +28,7 @@ impl Relation {
     }
 
     /// The relation as SQL text. A query goes through the host's `query()`, which takes one SELECT and nothing else.
-    fn to_sql(&self) -> String {
+    pub(super) fn to_sql(&self) -> String {
         match self {
             Self::Named(name) => name.to_sql(),
             Self::Query(query) => format!("query({})", quote_literal(query)),
@@ -78,17 +80,8 @@ impl Source {
         relation: Relation,
         named: &NamedColumns,
     ) -> Result<Self> {
-        let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new());
-        let described = described.map_err(|error| match &relation {
-            Relation::Named(_) => error,
-            // The host stumbles over parameters in there, which nobody could give a value.
-            Relation::Query(_) if error.to_string().starts_with("INTERNAL Error") => {
-                Error::argument(argument, "the query", "a query without parameters", "write the values into it")
-            }
-            Relation::Query(_) => error.context(argument),
-        })?;
-        let columns: Vec<(&str, &str)> =
-            described.iter().filter_map(|row| Some((text(row.first()?)?, text(row.get(1)?)?))).collect();
+        let described = described_columns(session, argument, &relation)?;
+        let columns: Vec<(&str, &str)> = described.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
         let places = choose(argument, &columns, named, purpose)?;
         let [user, item, rating] = [places.user, places.item, places.rating].map(|index| columns[index]);
         let [weight, time] = [places.weight, places.time].map(|index| index.map(|index| columns[index]));
@@ -164,6 +157,28 @@ impl Source {
             ],
         )
     }
+}
+
+/// The names and types of a relation's columns; `argument` names the relation in errors.
+///
+/// # Errors
+/// No such relation, in the host's words.
+pub(super) fn described_columns(
+    session: &Session,
+    argument: &str,
+    relation: &Relation,
+) -> Result<Vec<(String, String)>> {
+    let described = session.rows(&format!("DESCRIBE SELECT * FROM {}", relation.to_sql()), Vec::new());
+    let described = described.map_err(|error| match relation {
+        Relation::Named(_) => error,
+        // The host stumbles over parameters in there, which nobody could give a value.
+        Relation::Query(_) if error.to_string().starts_with("INTERNAL Error") => {
+            Error::argument(argument, "the query", "a query without parameters", "write the values into it")
+        }
+        Relation::Query(_) => error.context(argument),
+    })?;
+    let column = |row: &Vec<Value>| Some((text(row.first()?)?.to_owned(), text(row.get(1)?)?.to_owned()));
+    Ok(described.iter().filter_map(column).collect())
 }
 
 /// The SQL type in which ids of a kind are stored.

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch
 use cofi::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary};
 use cofi::ratings::{Batches, Dataset, DatasetBuilder, SeenBuilder, Split, WorkingScale, class_of};
 use cofi::rng::Rng;
-use cofi::score::{Baseline, Embeddings, Parts};
+use cofi::score::{Baseline, Embeddings, Interaction, Parts, Predictor, Table};
 
 /// A rating by external ids: text for users, integers beyond 32 bits for items.
 type Row = (String, i64, f64);
@@ -213,17 +213,17 @@ fn what_was_stored_is_read_back() {
 fn recommendations_are_the_head_of_a_full_sort() {
     let mut rng = Rng::new(9);
     for n_factors in [1, 3, 8, 50] {
-        let model = random_model(&mut rng, 7, 200, n_factors);
+        let model = Arc::new(random_model(&mut rng, 7, 200, n_factors));
+        let mut predictor = Predictor::new(model, None).unwrap();
         for user in (0..7).map(UserIdx) {
             let exclude: Vec<u32> = (0..200).filter(|_| rng.below(3) == 0).collect();
-            let mut all: Vec<(u32, f32)> = (0..200)
-                .filter(|item| !exclude.contains(item))
-                .map(|item| (item, model.predict(user, ItemIdx(item))))
-                .collect();
+            let items: Vec<u32> = (0..200).filter(|item| !exclude.contains(item)).collect();
+            let ratings = predictor.predict(&vec![user.0; items.len()], &items).unwrap();
+            let mut all: Vec<(u32, f32)> = items.into_iter().zip(ratings).collect();
             all.sort_by(|a, b| b.1.total_cmp(&a.1));
             for k in [1, 10, 200] {
-                let best: Vec<_> =
-                    model.recommend(user, k, &exclude).iter().map(|best| (best.index, best.score)).collect();
+                let best = predictor.recommend(user, k, &exclude).unwrap();
+                let best: Vec<_> = best.iter().map(|best| (best.index, best.score)).collect();
                 assert_eq!(best, all[..k.min(all.len())], "{n_factors} factors, k = {k}");
             }
         }
@@ -296,13 +296,17 @@ fn name(vocabulary: &Vocabulary, index: u32) -> Id<'_> {
 
 fn random_model(rng: &mut Rng, n_users: usize, n_items: usize, n_factors: usize) -> Embeddings {
     let mut draw = |n: usize| (0..n).map(|_| rng.truncated_normal(0.5) as f32).collect::<Vec<_>>();
+    let mut table = |n_rows: usize| {
+        let factors = draw(n_rows * n_factors);
+        Table { width: n_factors, factors, biases: Some(draw(n_rows)) }
+    };
     Embeddings::new(Parts {
-        n_factors,
-        user_factors: draw(n_users * n_factors),
-        item_factors: draw(n_items * n_factors),
-        biases: Some((draw(n_users), draw(n_items))),
+        users: table(n_users),
+        items: table(n_items),
+        interaction: Interaction::Dot,
         mu: 0.25,
         range: None,
+        classes: None,
         baseline: Baseline::OwnBiases,
     })
     .unwrap()

@@ -1,17 +1,18 @@
 //! What several test files share: the engines, numbers by name, and the files of the repository.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cofi::graph::{Engine, Feed, FeedValues, Interpreter};
 use cofi::rng::Rng;
 use serde_json::Value;
 
 /// Every engine of this machine by name; what a test claims of one it claims of all.
-pub fn engines() -> Vec<(String, Box<dyn Engine>)> {
-    let mut engines: Vec<(String, Box<dyn Engine>)> = vec![("interpreter".to_owned(), Box::new(Interpreter))];
+pub fn engines() -> Vec<(String, Arc<dyn Engine>)> {
+    let mut engines: Vec<(String, Arc<dyn Engine>)> = vec![("interpreter".to_owned(), Arc::new(Interpreter))];
     if let Some(library) = crate::onnx::library("the engine onnx runtime") {
         for threads in [1, 4] {
-            engines.push((format!("onnx runtime, {threads} threads"), Box::new(crate::onnx::engine(library, threads))));
+            engines.push((format!("onnx runtime, {threads} threads"), Arc::new(crate::onnx::engine(library, threads))));
         }
     }
     engines
