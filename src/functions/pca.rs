@@ -5,12 +5,12 @@ use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::ids::{Id, IdKind};
-use crate::score::{MOST_COMPONENTS, principal_components};
+use crate::score::principal_components;
 use crate::store::{ModelName, Side, StoredModel};
 use crate::train::OptionValue;
 
 /// Names of the components, as columns have static ones.
-const NAMES: [&str; MOST_COMPONENTS] = [
+const NAMES: [&str; 16] = [
     "pc1", "pc2", "pc3", "pc4", "pc5", "pc6", "pc7", "pc8", "pc9", "pc10", "pc11", "pc12", "pc13", "pc14", "pc15",
     "pc16",
 ];
@@ -40,7 +40,7 @@ impl TableFunction for Pca {
             Some(other) => return Err(Error::argument("side", crate::error::quoted(other), "'items' or 'users'", "")),
         };
         let model = call.database.model(call.caller.connection_id, &call.caller.search_path, &name)?;
-        let most = MOST_COMPONENTS.min(model.table(side).width);
+        let most = NAMES.len().min(model.table(side).width);
         let n_components = match arguments.positional("n_components") {
             OptionValue::Integer(n) if n >= 1 && n <= most as i64 => n as usize,
             other => {

@@ -5,7 +5,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use crate::error::{Error, Result};
 
 /// The most components that are computed.
-pub const MOST_COMPONENTS: usize = 16;
+pub const MOST_COMPONENTS: usize = 64;
 
 /// The share of the variance below which a component is rounding of the single-precision factors, and no more.
 const NOTHING: f64 = f32::EPSILON as f64 * f32::EPSILON as f64;
@@ -31,7 +31,7 @@ pub struct Components {
 /// In `f64`; the same input gives the same bits. Time `N K^2 + K^3`, memory `N n + K^2`.
 ///
 /// # Errors
-/// `n_components` outside 1 to the lower of `K` and 16; factors that are not finite or not whole rows.
+/// `n_components` outside 1 to the lower of `K` and 64; factors that are not finite or not whole rows.
 pub fn principal_components(rows: &[f32], n_factors: usize, n_components: usize) -> Result<Components> {
     let most = n_factors.min(MOST_COMPONENTS);
     if !(1..=most).contains(&n_components) {

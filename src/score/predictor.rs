@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(model.scores(&[0], &[0]).unwrap(), [0.875]);
         let judged = model.judge(&[(Some(UserIdx(0)), Some(ItemIdx(0))), (None, Some(ItemIdx(0)))]).unwrap();
         assert_eq!((judged[0].level, judged[1].level), (Some(3.0), None));
-        assert_eq!(indices(&model.recommend(UserIdx(1), 3, &[]).unwrap()), [2, 0, 1]);
+        assert_eq!(indices(&model.recommend(UserIdx(1), 3, &[]).unwrap()), [0, 2, 1]);
     }
 
     #[test]

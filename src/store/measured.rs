@@ -21,7 +21,12 @@ pub enum MeasuredRows {
 ///
 /// # Errors
 /// A query that fails; ids that are not of the model's kind; ratings that are not finite.
-pub fn read_measured(session: &Session, source: &Source, rows: MeasuredRows, model: &StoredModel) -> Result<Vec<HeldOutRating>> {
+pub fn read_measured(
+    session: &Session,
+    source: &Source,
+    rows: MeasuredRows,
+    model: &StoredModel,
+) -> Result<Vec<HeldOutRating>> {
     let (split, fraction) = match rows {
         MeasuredRows::All => (None, None),
         MeasuredRows::HeldOut(split) => (Some(split), None),

@@ -15,6 +15,9 @@ const SMALLEST_BATCH: usize = 8;
 /// The factors of each user and item where nothing else is asked for.
 const USUAL_FACTORS: usize = 50;
 
+/// The decoupled decay where nothing else is asked for. Added to the gradient, as other rules do, it would be far too much.
+const USUAL_DECAY: f64 = 0.2;
+
 /// All settings that the numbers of a model depend on, besides its ratings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
@@ -89,6 +92,11 @@ impl TrainConfig {
             "sgd" => Rule::Sgd,
             _ => Rule::AdamW { beta2: betas.1, eps },
         };
+        let weight_decay = match (options.real_or_word("weight_decay")?, rule) {
+            (OneOf::Value(decay), _) => decay,
+            (OneOf::Word(_), Rule::AdamW { .. }) => USUAL_DECAY,
+            (OneOf::Word(_), Rule::Adam { .. } | Rule::Sgd) => 0.0,
+        };
         let init_std = options.real("init_std")?;
         Ok(Self {
             mlp: take_mlp(options)?,
@@ -99,7 +107,7 @@ impl TrainConfig {
                 _ => Loss::Mse,
             },
             l2: options.real("l2")?,
-            optimiser: Optimiser { rule, weight_decay: options.real("weight_decay")? },
+            optimiser: Optimiser { rule, weight_decay },
             epochs: options.whole("epochs")? as u32,
             learning_rate: options.real("learning_rate")?,
             schedule: match options.word("schedule")? {

@@ -99,6 +99,17 @@ impl Options {
         })
     }
 
+    /// A number, or one of the option's words.
+    pub fn real_or_word(&mut self, name: &'static str) -> Result<OneOf<f64>> {
+        self.take(name, |kind, value| match (kind, value) {
+            (Kind::RealOr(_, _, words), OptionValue::Text(word)) => known_word(words, word).map(OneOf::Word),
+            (Kind::RealOr(low, high, _), value) => {
+                value.as_real().filter(|real| real >= low && real <= high).map(OneOf::Value)
+            }
+            _ => None,
+        })
+    }
+
     /// A truth value.
     pub fn boolean(&mut self, name: &'static str) -> Result<bool> {
         self.take(name, |_, value| match value {

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn presets_are_the_words_of_their_option_and_set_options_that_exist() {
         let row = OPTIONS.iter().find(|row| row.name == "preset").unwrap();
-        assert_eq!(row.kind, Kind::WordOrNull(&PRESETS.map(|preset| preset.name)));
+        let Kind::WordOrNull(words) = row.kind else { panic!("{:?}", row.kind) };
+        assert_eq!(words, PRESETS.map(|preset| preset.name));
         for preset in PRESETS {
             for (option, default) in preset.defaults {
                 let row = OPTIONS.iter().chain([&N_FACTORS]).find(|row| row.name == *option);

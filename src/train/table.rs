@@ -13,6 +13,8 @@ pub enum Kind {
     WholeOrNull(i64, i64),
     /// A number from the first to the second, both included.
     Real(f64, f64),
+    /// A number from the first to the second, both included, or one of some words.
+    RealOr(f64, f64, &'static [&'static str]),
     /// A number above the first and up to the second.
     Positive(f64, f64),
     /// A number from the first up to, but without, the second.
@@ -41,6 +43,7 @@ impl Kind {
         match self {
             Kind::Whole(..) | Kind::WholeOrNull(..) => "BIGINT",
             Kind::WholeOr(..) => "BIGINT or VARCHAR",
+            Kind::RealOr(..) => "DOUBLE or VARCHAR",
             Kind::Real(..) | Kind::Positive(..) | Kind::Below(..) => "DOUBLE",
             Kind::Boolean => "BOOLEAN",
             Kind::BooleanOr(_) => "BOOLEAN or VARCHAR",
@@ -62,6 +65,7 @@ impl fmt::Display for Kind {
             }
             Kind::WholeOrNull(low, high) => write!(f, "a whole number from {low} to {high}, or NULL"),
             Kind::Real(low, high) => write!(f, "a number from {low} to {high}"),
+            Kind::RealOr(low, high, words) => write!(f, "a number from {low} to {high}, or {}", quoted_words(words)),
             Kind::Positive(low, high) => write!(f, "a number above {low} and up to {high}"),
             Kind::Below(low, high) => write!(f, "a number from {low} to below {high}"),
             Kind::Boolean => f.write_str("true or false"),
@@ -137,9 +141,9 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     row(
         "weight_decay",
-        Kind::Real(0.0, 100.0),
-        "0.2",
-        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for 'adam' and 'sgd'",
+        Kind::RealOr(0.0, 100.0, &["auto"]),
+        "'auto'",
+        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for 'adam' and 'sgd'; 'auto' is 0.2 and 0",
     ),
     row(
         "l2",

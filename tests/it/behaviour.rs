@@ -53,7 +53,8 @@ fn the_loss_falls_to_a_fraction() {
 fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
     for (name, engine) in engines() {
         for (model, given) in models() {
-            let bits = |seed| numbers(&train(&engine, &with(&given, &[("seed", OptionValue::Integer(seed))])).embeddings);
+            let bits =
+                |seed| numbers(&train(&engine, &with(&given, &[("seed", OptionValue::Integer(seed))])).embeddings);
             assert!(bits(3) == bits(3), "{name}, {model}: the same seed gave different bits");
             assert!(bits(3) != bits(4), "{name}, {model}: two seeds gave the same bits");
         }

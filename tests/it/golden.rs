@@ -27,13 +27,8 @@ fn the_training_steps_are_the_golden_ones() {
         ..dot.clone()
     };
     let cross_entropy = Model { objective: Objective::CrossEntropy { n_classes: 5 }, ..dot.clone() };
-    let half_sse = Model {
-        biases: Biases::Users,
-        mu: 0.0,
-        range: None,
-        objective: Objective::HalfSquaredSum,
-        ..dot.clone()
-    };
+    let half_sse =
+        Model { biases: Biases::Users, mu: 0.0, range: None, objective: Objective::HalfSquaredSum, ..dot.clone() };
     let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1 };
     let adam = Optimiser { rule: Rule::Adam { beta2: 0.999, eps: 1e-8 }, weight_decay: 0.0 };
     let plain = StepOptions::default();

@@ -4,13 +4,14 @@
 //! where `COFI_REQUIRE_ONNXRUNTIME` is 1.
 
 mod loading;
+mod threads;
 
 use std::io::Write;
 use std::{env, io};
 
-use cofi::graph::optimiser::AdamW;
+use cofi::graph::optimiser::{Optimiser, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Program, Shape, Step};
-use cofi::model::{Dot, ITEM, RATING, USER, initial_states, training_step};
+use cofi::model::{Architecture, Biases, ITEM, Init, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::rng::Rng;
 use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, usable_devices};
 
@@ -99,8 +100,8 @@ fn random_steps_agree_with_the_interpreter() {
     for seed in 0..40 {
         let mut rng = Rng::new(seed);
         let (step, initial, n_rows, _) = random_step(&mut rng);
-        let mut expected = Interpreter.compile(&step, &initial).unwrap();
-        let mut found = engine(library, 1 + seed as usize % 3).compile(&step, &initial).unwrap();
+        let mut expected = Interpreter.compile(&step, &initial, 7).unwrap();
+        let mut found = engine(library, 1 + seed as usize % 3).compile(&step, &initial, 7).unwrap();
         for batch in [1 + rng.below(9) as usize, 7, 7, 1] {
             let rows: Vec<i32> = (0..batch).map(|_| rng.below(n_rows as u32) as i32).collect();
             let (x, rate) = (draws(&mut rng, batch), [0.1]);
@@ -115,12 +116,27 @@ fn random_steps_agree_with_the_interpreter() {
     }
 }
 
+fn dot(n_users: usize, n_items: usize, n_factors: usize) -> Model {
+    Model {
+        n_users,
+        n_items,
+        user_width: n_factors,
+        item_width: n_factors,
+        architecture: Architecture::Dot,
+        biases: Biases::Both,
+        mu: 0.3,
+        range: Some((0.5, 5.5)),
+        objective: Objective::MeanSquaredError,
+    }
+}
+
 /// A training of 50 steps: half of every batch is one user, and the last batch of each ten is shorter.
-fn train(engine: &dyn Engine, dot: &Dot, batch: usize) -> (Vec<f32>, Box<dyn Program>, Vec<String>) {
-    let adamw = AdamW { weight_decay: 0.1, beta2: 0.99, eps: 1e-5 };
-    let step = training_step(dot, &adamw).unwrap();
-    let initial = initial_states(dot, &adamw, &Rng::new(5), 0.01);
-    let mut program = engine.compile(&step, &initial).unwrap();
+fn train(engine: &dyn Engine, dot: &Model, batch: usize) -> (Vec<f32>, Box<dyn Program>, Vec<String>) {
+    let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1 };
+    let step = training_step(dot, &adamw, StepOptions::default()).unwrap();
+    let mut initial = dot.initial(&Rng::new(5), Init::TruncatedNormal(0.01));
+    initial.extend(adamw.initial(&initial));
+    let mut program = engine.compile(&step, &initial, batch).unwrap();
     let mut rng = Rng::new(6);
     let losses = (1..=50).map(|number| {
         let batch = if number % 10 == 0 { batch / 3 + 1 } else { batch };
@@ -140,8 +156,11 @@ fn train(engine: &dyn Engine, dot: &Dot, batch: usize) -> (Vec<f32>, Box<dyn Pro
 #[test]
 fn fifty_steps_agree_with_the_interpreter() {
     let Some(library) = library("fifty_steps_agree_with_the_interpreter") else { return };
-    for (bias, range) in [(true, Some((0.5, 5.5))), (true, None), (false, Some((0.0, 5.5))), (false, None)] {
-        let dot = Dot { n_users: 30, n_items: 40, n_factors: 7, bias, mu: 0.3, range };
+    let (both, neither) = (Biases::Both, Biases::Neither);
+    for (biases, range) in
+        [(both, Some((0.5, 5.5))), (Biases::Users, None), (neither, Some((0.0, 5.5))), (neither, None)]
+    {
+        let dot = Model { biases, range, ..dot(30, 40, 7) };
         let (losses, expected, names) = train(&Interpreter, &dot, 64);
         for threads in [1, 4] {
             let (found_losses, found, _) = train(&engine(library, threads), &dot, 64);
@@ -157,7 +176,7 @@ fn fifty_steps_agree_with_the_interpreter() {
 #[test]
 fn every_number_of_threads_gives_the_same_bits() {
     let Some(library) = library("every_number_of_threads_gives_the_same_bits") else { return };
-    let dot = Dot { n_users: 300, n_items: 40_000, n_factors: 50, bias: true, mu: 0.3, range: Some((0.5, 5.5)) };
+    let dot = dot(300, 40_000, 50);
     let (losses, expected, names) = train(&engine(library, 1), &dot, 600);
     for threads in [2, 4] {
         let (found_losses, found, _) = train(&engine(library, threads), &dot, 600);
@@ -183,7 +202,7 @@ fn a_frequent_id_adds_up_at_four_threads() {
     let loss = graph.sum_all(values).unwrap();
     let step = Step { graph, loss, updates: vec![(table, next)] };
     let mut expected = vec![0.0; n_rows * n_columns];
-    let mut program = engine(library, 4).compile(&step, &[("table".to_owned(), expected.clone())]).unwrap();
+    let mut program = engine(library, 4).compile(&step, &[("table".to_owned(), expected.clone())], batch).unwrap();
     let mut rng = Rng::new(7);
     for _ in 0..30 {
         let frequent = |id| if id % 2 == 0 { 7 } else { id as i32 };
@@ -209,7 +228,7 @@ fn subnormals_become_zero_inside_a_step_only() {
     let next = graph.mul(state, half).unwrap();
     let loss = graph.sum_all(next).unwrap();
     let step = Step { graph, loss, updates: vec![(state, next)] };
-    let mut program = engine(library, 4).compile(&step, &[("x".to_owned(), vec![2e-38; n_rows])]).unwrap();
+    let mut program = engine(library, 4).compile(&step, &[("x".to_owned(), vec![2e-38; n_rows])], 1).unwrap();
     program.step(&[]).unwrap();
     assert!(program.state("x").unwrap().iter().all(|value| *value == 0.0));
     let subnormal = std::hint::black_box(2e-38f32) * std::hint::black_box(0.5);
@@ -255,8 +274,8 @@ fn bad_feeds_and_states_are_errors() {
     let Some(library) = library("bad_feeds_and_states_are_errors") else { return };
     let (step, initial, ..) = random_step(&mut Rng::new(1));
     assert!(OnnxEngine::new(library, Device::Cpu, 0).is_err());
-    assert!(engine(library, 1).compile(&step, &initial[..1]).is_err());
-    let mut program = engine(library, 1).compile(&step, &initial).unwrap();
+    assert!(engine(library, 1).compile(&step, &initial[..1], 1).is_err());
+    let mut program = engine(library, 1).compile(&step, &initial, 1).unwrap();
     assert!(program.state("nothing").is_err());
     assert!(program.step(&[]).is_err());
     let (x, rate) = ([0.5], [0.1]);

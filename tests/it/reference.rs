@@ -4,9 +4,7 @@ use std::fs;
 
 use cofi::graph::optimiser::{Optimiser, Rule};
 use cofi::graph::{Engine, Feed};
-use cofi::model::{
-    Architecture, Biases, CLASS, ITEM, Mlp, Model, Objective, RATING, StepOptions, USER, training_step,
-};
+use cofi::model::{Architecture, Biases, CLASS, ITEM, Mlp, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::train::Schedule;
 use serde_json::Value;
 
