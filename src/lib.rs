@@ -16,6 +16,8 @@ pub mod model;
 
 pub mod metrics;
 
+pub mod report;
+
 pub mod train;
 
 pub mod runtime;

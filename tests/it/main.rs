@@ -6,5 +6,6 @@ mod golden;
 mod gradients;
 mod onnx;
 mod reference;
+mod report;
 mod support;
 mod tidy;

@@ -12,7 +12,7 @@ use crate::support::repository_file;
 use source::Source;
 
 /// A module, the modules that it may name, the crates that it may name. The order is that of `src/lib.rs`.
-pub const MODULES: [(&str, &str, &str); 13] = [
+pub const MODULES: [(&str, &str, &str); 14] = [
     ("error", "", ""),
     ("rng", "", ""),
     ("ids", "error", "hashbrown"),
@@ -21,6 +21,7 @@ pub const MODULES: [(&str, &str, &str); 13] = [
     ("score", "error, ids, ratings", ""),
     ("model", "error, rng, graph", "serde, serde_json"),
     ("metrics", "", ""),
+    ("report", "", ""),
     ("train", "error, rng, ratings, graph, score, model, metrics", ""),
     ("runtime", "error, graph", "ort, libloading, prost, sha2, ruzstd, libc"),
     ("store", "error, ids, ratings, score, model, train", "duckdb, arrow, libc"),
@@ -29,7 +30,7 @@ pub const MODULES: [(&str, &str, &str); 13] = [
 ];
 
 /// The modules that do no input or output.
-const CORE: [&str; 9] = ["error", "rng", "ids", "ratings", "graph", "score", "model", "metrics", "train"];
+const CORE: [&str; 10] = ["error", "rng", "ids", "ratings", "graph", "score", "model", "metrics", "report", "train"];
 
 /// The files with state that outlives a statement and a database: the library, how it is unpacked, and the process's end.
 const STATICS: [&str; 4] = ["runtime/bundle.rs", "runtime/cache.rs", "runtime/library.rs", "store/exit.rs"];
