@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release lint check demo data bench clean clean_all
+.PHONY: help configure debug release test test_debug test_release report_test lint check demo data bench clean clean_all
 
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -43,6 +43,12 @@ test_release: release  ## the same as test
 
 test_debug: debug  ## the same with the debug build
 	@$(PYTHON3) scripts/test.py debug
+
+# The pages that a Rust test leaves behind: an ordinary one, a large one, one that means harm.
+report_test: configure/onnxruntime/done  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { echo "report_test: no $${CHROMIUM:-chromium} here; Debian and Ubuntu have it: apt-get install chromium"; exit 1; }
+	cargo test --release --test it report::every_sample
+	@$(PYTHON3) tests/report/chromium.py --screenshots build/report $(CARGO_TARGET_DIR)/tmp/report-*.html
 
 lint:  ## rustfmt, clippy and rustdoc alone, warnings denied; needs neither Python packages nor ONNX Runtime
 	@$(PYTHON3) scripts/test.py lint

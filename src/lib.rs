@@ -18,6 +18,8 @@ pub mod metrics;
 
 pub mod evaluation;
 
+pub mod report;
+
 pub mod train;
 
 pub mod runtime;

@@ -8,5 +8,6 @@ mod metrics;
 mod onnx;
 mod pca;
 mod reference;
+mod report;
 mod support;
 mod tidy;
