@@ -7,7 +7,9 @@ mod confusion;
 mod drop;
 mod entities;
 mod evaluate;
+mod export;
 mod factors;
+mod files;
 mod history;
 mod host;
 mod info;
@@ -61,6 +63,7 @@ pub fn register(connection: ffi::duckdb_connection, database: &Arc<Database>) ->
     table::register::<models::Models>(connection, database)?;
     table::register::<history::History>(connection, database)?;
     table::register::<drop::Drop>(connection, database)?;
+    table::register::<export::Export>(connection, database)?;
     table::register::<options::Options>(connection, database)?;
     table::register::<info::Info>(connection, database)
 }

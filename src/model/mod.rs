@@ -6,12 +6,14 @@
 
 mod classes;
 mod dot;
+mod inference;
 mod init;
 mod mlp;
 mod network;
 mod objective;
 
 pub use classes::{CLASS_OFFSETS, CLASS_WEIGHTS};
+pub use inference::{CLASS_VALUES, Inference, inference};
 pub use init::Init;
 pub use mlp::{Mlp, embedding_width};
 pub use network::predictor;
@@ -98,6 +100,11 @@ impl Model {
     /// # Errors
     /// A graph that has inputs or states of these names already; widths that the interaction cannot join.
     pub fn forward(&self, graph: &mut Graph) -> Result<Forward> {
+        self.pass(graph, true)
+    }
+
+    /// [`forward`](Self::forward), with or without a step that updates the states while they are still read.
+    fn pass(&self, graph: &mut Graph, has_step: bool) -> Result<Forward> {
         let user = graph.input(USER, Shape::vector(Dim::Batch), Element::Index)?;
         let item = graph.input(ITEM, Shape::vector(Dim::Batch), Element::Index)?;
         let user_factors = graph.state(USER_FACTORS, Shape::matrix(Dim::Fixed(self.n_users), self.user_width))?;
@@ -114,7 +121,10 @@ impl Model {
                 let states = mlp.states(graph, self.user_width, self.item_width)?;
                 decayed.extend(states.iter().flat_map(|layer| &layer.weights));
                 undecayed.extend(states.iter().map(|layer| layer.bias));
-                let layers = states.iter().map(|layer| layer.snapshot(graph)).collect::<Result<Vec<_>>>()?;
+                let layers = match has_step {
+                    true => states.iter().map(|layer| layer.snapshot(graph)).collect::<Result<Vec<_>>>()?,
+                    false => states,
+                };
                 mlp.interaction(graph, &layers, &masks, p, q)?
             }
         };

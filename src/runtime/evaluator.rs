@@ -16,7 +16,7 @@ use crate::runtime::session::{failure, ort_shape};
 const OUTPUT: &str = "#output";
 
 /// The most bytes that a message of protobuf may have, and so a model with its parameters.
-const LARGEST_MODEL: usize = i32::MAX as usize;
+pub const LARGEST_MODEL: usize = i32::MAX as usize;
 
 /// A compiled forward pass.
 pub struct OnnxEvaluator {

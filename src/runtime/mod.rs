@@ -2,11 +2,12 @@
 //!
 //! Owns the one thing that is global to the process, the loaded library. A step graph becomes an ONNX model of stock
 //! operators, and a session of it with the states bound in place is a [`Program`](crate::graph::Program); a forward graph with
-//! its parameters is an [`Evaluator`](crate::graph::Evaluator).
+//! its parameters is an [`Evaluator`](crate::graph::Evaluator), or an [`OnnxFile`] for others to compute.
 
 mod bundle;
 mod cache;
 mod evaluator;
+mod export;
 mod float_mode;
 mod inputs;
 mod library;
@@ -16,6 +17,7 @@ mod proto;
 mod provider;
 mod session;
 
+pub use export::{IdInput, Keys, OnnxFile};
 pub use library::{Library, Source};
 pub use provider::{Device, DeviceRequest, usable_devices};
 pub use session::OnnxEngine;

@@ -42,13 +42,18 @@ pub fn lower_forward(graph: &Graph, outputs: &[(NodeId, &str)], parameters: &[(S
 
 /// The bytes of a model of one graph.
 pub fn model_bytes(graph: GraphProto) -> Vec<u8> {
-    let model = ModelProto {
+    model_proto(graph).encode_to_vec()
+}
+
+/// A model of one graph.
+pub fn model_proto(graph: GraphProto) -> ModelProto {
+    ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some("cofi".to_owned()),
         graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET_VERSION) }],
-    };
-    model.encode_to_vec()
+        ..ModelProto::default()
+    }
 }
 
 /// A graph as ONNX has it; a state that `parameters` have values of is a constant, else an input.

@@ -11,6 +11,8 @@ pub const FLOAT: i32 = 1;
 pub const INT32: i32 = 6;
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
+/// `TensorProto.DataType.STRING`.
+pub const STRING: i32 = 8;
 
 /// `AttributeProto.AttributeType.INT`.
 pub const ATTRIBUTE_INT: i32 = 2;
@@ -18,6 +20,10 @@ pub const ATTRIBUTE_INT: i32 = 2;
 pub const ATTRIBUTE_STRING: i32 = 3;
 /// `AttributeProto.AttributeType.TENSOR`.
 pub const ATTRIBUTE_TENSOR: i32 = 4;
+/// `AttributeProto.AttributeType.INTS`.
+pub const ATTRIBUTE_INTS: i32 = 7;
+/// `AttributeProto.AttributeType.STRINGS`.
+pub const ATTRIBUTE_STRINGS: i32 = 8;
 
 /// A graph with the versions that give it a meaning.
 #[derive(Clone, PartialEq, Message)]
@@ -28,12 +34,32 @@ pub struct ModelProto {
     /// Who wrote it.
     #[prost(string, optional, tag = "2")]
     pub producer_name: Option<String>,
+    /// In which version.
+    #[prost(string, optional, tag = "3")]
+    pub producer_version: Option<String>,
+    /// For readers.
+    #[prost(string, optional, tag = "6")]
+    pub doc_string: Option<String>,
     /// The graph.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
     /// The operator sets in use.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    /// What else is to be known.
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
+}
+
+/// A property of a model.
+#[derive(Clone, PartialEq, Message)]
+pub struct StringStringEntryProto {
+    /// Unique in the model.
+    #[prost(string, optional, tag = "1")]
+    pub key: Option<String>,
+    /// Any text.
+    #[prost(string, optional, tag = "2")]
+    pub value: Option<String>,
 }
 
 /// A version of an operator set.
@@ -85,6 +111,9 @@ pub struct NodeProto {
     /// Its constants.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// Whose operator; none for the stock ones.
+    #[prost(string, optional, tag = "7")]
+    pub domain: Option<String>,
 }
 
 /// A named constant of an operation.
@@ -102,6 +131,12 @@ pub struct AttributeProto {
     /// For [`ATTRIBUTE_TENSOR`].
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    /// For [`ATTRIBUTE_INTS`].
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
+    /// For [`ATTRIBUTE_STRINGS`].
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     /// Which of the above.
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
@@ -146,7 +181,7 @@ pub struct TypeProto {
 /// The type of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorTypeProto {
-    /// [`FLOAT`], [`INT32`] or [`INT64`].
+    /// [`FLOAT`], [`INT32`], [`INT64`] or [`STRING`].
     #[prost(int32, optional, tag = "1")]
     pub elem_type: Option<i32>,
     /// Its shape.
@@ -181,6 +216,7 @@ pub fn node_proto(operator: &str, inputs: &[&str], output: &str, attribute: Vec<
         name: Some(format!("{operator}{output}")),
         op_type: Some(operator.to_owned()),
         attribute,
+        domain: None,
     }
 }
 
@@ -204,6 +240,16 @@ pub fn string_attribute(name: &str, value: &str) -> AttributeProto {
     AttributeProto { s: Some(value.as_bytes().to_vec()), ..attribute(name, ATTRIBUTE_STRING) }
 }
 
+/// An attribute of whole numbers.
+pub fn integers_attribute(name: &str, values: Vec<i64>) -> AttributeProto {
+    AttributeProto { ints: values, ..attribute(name, ATTRIBUTE_INTS) }
+}
+
+/// An attribute of texts.
+pub fn strings_attribute(name: &str, values: Vec<Vec<u8>>) -> AttributeProto {
+    AttributeProto { strings: values, ..attribute(name, ATTRIBUTE_STRINGS) }
+}
+
 /// An attribute of a tensor, under the tensor's name.
 pub fn tensor_attribute(value: TensorProto) -> AttributeProto {
     let name = value.name.clone().unwrap_or_default();
@@ -211,5 +257,5 @@ pub fn tensor_attribute(value: TensorProto) -> AttributeProto {
 }
 
 fn attribute(name: &str, kind: i32) -> AttributeProto {
-    AttributeProto { name: Some(name.to_owned()), i: None, s: None, t: None, r#type: Some(kind) }
+    AttributeProto { name: Some(name.to_owned()), r#type: Some(kind), ..AttributeProto::default() }
 }
