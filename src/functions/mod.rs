@@ -25,6 +25,7 @@ mod progress;
 mod ranked;
 mod recommend;
 mod relation;
+mod report;
 mod request;
 mod scalar;
 mod similar;
@@ -59,6 +60,7 @@ pub fn register(connection: ffi::duckdb_connection, database: &Arc<Database>) ->
     table::register::<evaluate::Evaluate>(connection, database)?;
     table::register::<confusion::Confusion>(connection, database)?;
     table::register::<pca::Pca>(connection, database)?;
+    table::register::<report::Report>(connection, database)?;
     table::register::<lr_find::LrFind>(connection, database)?;
     table::register::<models::Models>(connection, database)?;
     table::register::<history::History>(connection, database)?;

@@ -41,9 +41,7 @@ pub fn draw(picture: Option<&BiasPicture>) -> Result<Picture, String> {
         draw_bar(&mut plot, top, title, bias, &printed(bias, largest));
     }
     let n_missing = picture.best.len().min(MOST) + picture.worst.len().min(MOST) - best.len() - worst.len();
-    let mut caption = "A bar is what the model adds to every prediction of the item, whoever the user is: the highest \
-                       biases above, the lowest below."
-        .to_owned();
+    let mut caption = format!("{} The highest biases are above, the lowest below.", picture.meaning);
     if n_missing > 0 {
         caption += &format!(" Left out: {}, not finite.", text::counted(n_missing, "bias", "biases"));
     }

@@ -90,6 +90,8 @@ pub struct BiasPicture {
     pub worst: Vec<(String, f32)>,
     /// The unit of the biases: "rating units", or "before the range" where a sigmoid follows.
     pub unit: String,
+    /// What a bar is, a sentence.
+    pub meaning: String,
 }
 
 /// How far predictions of one rating value are off.

@@ -50,6 +50,7 @@ pub fn ordinary() -> Report {
             best: titles(0..10).zip(0u8..).map(|(title, place)| (title, 1.0 - f32::from(place) * 0.05)).collect(),
             worst: titles(10..20).zip(0u8..).map(|(title, place)| (title, -0.5 - f32::from(place) * 0.1)).collect(),
             unit: "rating units".to_owned(),
+            meaning: "A bar is what the model adds to every prediction of the item.".to_owned(),
         }),
         errors_by_rating: Some(
             errors
@@ -119,7 +120,12 @@ pub fn hostile() -> Report {
         loss_unit: TITLES[0].to_owned(),
         confusion: Some(ConfusionPicture { levels: vec![-1e30, 1e30], counts: vec![u64::MAX; 4] }),
         map: Some(ItemMap { points: points.collect(), explained: [f64::NAN, 7.0] }),
-        biases: Some(BiasPicture { best: biases(12), worst: biases(12), unit: TITLES[3].to_owned() }),
+        biases: Some(BiasPicture {
+            best: biases(12),
+            worst: biases(12),
+            unit: TITLES[3].to_owned(),
+            meaning: TITLES[3].to_owned(),
+        }),
         errors_by_rating: Some(errors.to_vec()),
     }
 }

@@ -1,0 +1,295 @@
+//! `cofi_report(model, path, ...)`: a model in pictures, as one file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::functions::arguments::Arguments;
+use crate::functions::files::OutputFile;
+use crate::functions::host::Type;
+use crate::functions::prediction::predictor_of;
+use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
+use crate::ids::{Id, ItemIdx};
+use crate::metrics::{Confusion, Judged, Scores};
+use crate::ratings::{HeldOutRating, Split};
+use crate::report::text::count;
+use crate::report::{
+    BiasPicture, ConfusionPicture, EpochPoint, ItemMap, MapPoint, RatingError, Report as Pictures, html,
+};
+use crate::score::{Baseline, principal_components};
+use crate::store::{
+    MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, list_history, read_measured,
+    read_titles,
+};
+use crate::train::OptionValue;
+
+/// The columns of the answer.
+const COLUMNS: [Column; 2] = [("path", Type::Varchar), ("bytes", Type::Bigint)];
+
+/// Items on the map.
+const MOST_POINTS: usize = 500;
+
+/// Items at each end of the ranking by bias.
+const MOST_BIASES: usize = 10;
+
+/// The most rating values that a confusion matrix and the errors are drawn for.
+const MOST_LEVELS: usize = 20;
+
+/// A page with the pictures of a model.
+pub struct Report {
+    model: ModelName,
+    file: OutputFile,
+    titles: Option<Relation>,
+    ratings: Option<Relation>,
+    /// The setting `cofi_onnxruntime`.
+    library: Option<String>,
+}
+
+impl TableFunction for Report {
+    const NAME: &'static str = "cofi_report";
+    const POSITIONAL: &'static [&'static str] = &["model", "path"];
+
+    fn named() -> Vec<&'static str> {
+        vec!["titles", "ratings"]
+    }
+
+    fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
+        let model = ModelName::parse(&arguments.positional_text("model")?)?;
+        let file = OutputFile::new(call.context, arguments.positional_text("path")?)?;
+        let mut relation = |argument: &'static str| match arguments.named_text(argument)? {
+            Some(text) => Relation::parse(argument, &text).map(Some),
+            None => Ok(None),
+        };
+        let (titles, ratings) = (relation("titles")?, relation("ratings")?);
+        let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        Ok((Self { model, file, titles, ratings, library }, COLUMNS.to_vec()))
+    }
+
+    fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
+        let page = html(&self.pictures(&call)?);
+        self.file.write(page.as_bytes())?;
+        let row = vec![Cell::from(self.file.path()), Cell::Bigint(page.len() as i64)];
+        Ok(Cells::rows(&COLUMNS, vec![row]))
+    }
+}
+
+impl Report {
+    fn pictures(&self, call: &Execution) -> Result<Pictures> {
+        let model = call.database.model(call.caller.connection_id, &call.caller.search_path, &self.model)?;
+        let session = call.database.training(call.caller.connection_id)?;
+        session.use_search_path(&call.caller.search_path)?;
+        let titles = match &self.titles {
+            Some(relation) => read_titles(&session, relation, &model)?,
+            None => HashMap::new(),
+        };
+        let epochs = epochs(&session, &self.model)?;
+        let judged = self.judged(&session, &model)?;
+        drop(session);
+        let names = Names { model: &model, titles };
+        let levels = model.spec.levels.as_deref().filter(|levels| (2..=MOST_LEVELS).contains(&levels.len()));
+        Ok(Pictures {
+            model: self.model.to_string(),
+            facts: facts(&model, &judged),
+            epochs,
+            loss_unit: match model.spec.word("loss") {
+                "cross_entropy" => "nats",
+                "half_sse" => "half the sum of squared rating units",
+                _ => "squared rating units",
+            }
+            .to_owned(),
+            confusion: levels.and_then(|levels| confusion(levels, &judged)),
+            map: map(&names)?,
+            biases: biases(&names),
+            errors_by_rating: levels.and_then(|levels| errors_by_rating(levels, &judged)),
+        })
+    }
+
+    /// Predictions of the ratings that the caller names, or else of those that the training held out, where they are still there.
+    fn judged(&self, session: &Session, model: &Arc<StoredModel>) -> Result<Vec<Judged>> {
+        let rows = match &self.ratings {
+            Some(relation) => {
+                let columns = NamedColumns::default();
+                let source = Source::resolve_to_measure(session, "ratings", relation.clone(), &columns)?;
+                read_measured(session, &source, MeasuredRows::All, model)?
+            }
+            // The table may be gone since, or changed: then there is nothing to judge by, and the page says so.
+            None => held_out(session, model).unwrap_or_default(),
+        };
+        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item)).collect();
+        let predictions = predictor_of(model, self.library.as_deref())?.judge(&pairs)?;
+        let judged = rows.iter().zip(predictions).map(|(row, prediction)| Judged {
+            rating: row.value,
+            prediction: prediction.rating,
+            level: prediction.level,
+        });
+        Ok(judged.collect())
+    }
+}
+
+/// The ratings that the training of a model held out, read again.
+fn held_out(session: &Session, model: &StoredModel) -> Result<Vec<HeldOutRating>> {
+    let spec = &model.spec;
+    let column = |role: &str| spec.columns.get(role).cloned();
+    let columns = NamedColumns {
+        user: column("user"),
+        item: column("item"),
+        rating: column("rating"),
+        weight: None,
+        time: column("time"),
+    };
+    if !spec.word("validation").is_empty() {
+        let relation = Relation::parse("validation", spec.word("validation"))?;
+        let source = Source::resolve_to_measure(session, "validation", relation, &columns)?;
+        return read_measured(session, &source, MeasuredRows::All, model);
+    }
+    let fraction = spec.options.get("validation_fraction").and_then(OptionValue::as_real).unwrap_or(0.0);
+    let seed = match spec.options.get("seed") {
+        Some(OptionValue::Integer(seed)) => *seed as u64,
+        _ => return Err(Error::new("the stored spec has no seed")),
+    };
+    let rows = match columns.time {
+        Some(_) => MeasuredRows::Latest(fraction),
+        None => MeasuredRows::HeldOut(Split::Pairs { fraction, seed }),
+    };
+    if fraction <= 0.0 {
+        return Ok(Vec::new());
+    }
+    let source = Source::resolve(session, "ratings", Relation::parse("ratings", &spec.ratings)?, &columns)?;
+    read_measured(session, &source, rows, model)
+}
+
+/// What items are called.
+struct Names<'a> {
+    model: &'a StoredModel,
+    titles: HashMap<u32, String>,
+}
+
+impl Names<'_> {
+    fn of(&self, item: u32) -> String {
+        match (self.titles.get(&item), self.model.items.id(item)) {
+            (Some(title), _) => title.clone(),
+            (None, Some(Id::Integer(id))) => id.to_string(),
+            (None, Some(Id::Text(id))) => id.to_owned(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+fn epochs(session: &Session, model: &ModelName) -> Result<Vec<EpochPoint>> {
+    use duckdb::types::Value;
+    let rows = list_history(session, model)?;
+    let point = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Int(epoch), Value::Double(train_loss), valid_loss, ..] => Some(EpochPoint {
+            epoch: u32::try_from(*epoch).ok()?,
+            train_loss: *train_loss,
+            valid_loss: match valid_loss {
+                Value::Double(loss) => Some(*loss),
+                _ => None,
+            },
+        }),
+        _ => None,
+    };
+    Ok(rows.iter().filter_map(point).collect())
+}
+
+fn facts(model: &StoredModel, judged: &[Judged]) -> Vec<(String, String)> {
+    let spec = &model.spec;
+    let n_ratings: u64 = model.user_counts.iter().map(|count| u64::from(*count)).sum();
+    let factors = match (spec.user_width, spec.item_width) {
+        (users, items) if users == items => users.to_string(),
+        (users, items) => format!("{users} for users, {items} for items"),
+    };
+    let mut facts = vec![
+        ("Training ratings", count(n_ratings)),
+        ("Users", count(model.users.len() as u64)),
+        ("Items", count(model.items.len() as u64)),
+        ("Architecture", spec.word("architecture").to_owned()),
+        ("Loss", spec.word("loss").replace('_', " ")),
+        ("Optimizer", spec.word("optimizer").to_owned()),
+        ("Factors", factors),
+    ];
+    if let Some(seed) = spec.options.get("seed") {
+        facts.push(("Seed", seed.to_string()));
+    }
+    if let Some(scores) = Scores::of(judged.iter().copied(), spec.levels.as_deref()) {
+        facts.push(("Ratings judged", count(scores.n as u64)));
+        facts.push(("RMSE", format!("{:.4}", scores.rmse())));
+        facts.push(("MAE", format!("{:.4}", scores.mae)));
+        if let Some(accuracy) = scores.accuracy {
+            facts.push(("Accuracy", format!("{:.1} %", 100.0 * accuracy)));
+        }
+    }
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn confusion(levels: &[f32], judged: &[Judged]) -> Option<ConfusionPicture> {
+    let mut counts = Confusion::new(levels);
+    let known = judged.iter().filter(|judged| levels.contains(&judged.rating));
+    let n_counted = known.filter(|judged| counts.add(**judged)).count();
+    let counts = counts.cells().map(|cell| cell.n).collect();
+    (n_counted > 0).then(|| ConfusionPicture { levels: levels.to_vec(), counts })
+}
+
+fn errors_by_rating(levels: &[f32], judged: &[Judged]) -> Option<Vec<RatingError>> {
+    let errors = levels.iter().filter_map(|level| {
+        let errors: Vec<f64> = judged
+            .iter()
+            .filter(|judged| judged.rating == *level)
+            .map(|judged| f64::from(judged.prediction) - f64::from(judged.rating))
+            .collect();
+        let n = errors.len() as f64;
+        (!errors.is_empty()).then(|| RatingError {
+            rating: *level,
+            n: errors.len() as u64,
+            mean_error: errors.iter().sum::<f64>() / n,
+            mae: errors.iter().map(|error| error.abs()).sum::<f64>() / n,
+        })
+    });
+    let errors: Vec<_> = errors.collect();
+    (!errors.is_empty()).then_some(errors)
+}
+
+/// The most rated items on the first two principal components of all items.
+fn map(names: &Names<'_>) -> Result<Option<ItemMap>> {
+    let table = &names.model.embeddings.parts().items;
+    if table.width < 2 {
+        return Ok(None);
+    }
+    let counts = &names.model.item_counts;
+    let mut items: Vec<u32> = (0..counts.len() as u32).collect();
+    items.sort_by_key(|item| std::cmp::Reverse(counts[*item as usize]));
+    items.truncate(MOST_POINTS);
+    let factors: Vec<f32> =
+        items.iter().flat_map(|item| names.model.embeddings.item_factors(ItemIdx(*item))).copied().collect();
+    let components = principal_components(&factors, table.width, 2)?;
+    let points = items.iter().zip(components.scores.chunks_exact(2)).map(|(item, scores)| MapPoint {
+        label: names.of(*item),
+        x: f64::from(scores[0]),
+        y: f64::from(scores[1]),
+        n_ratings: u64::from(counts[*item as usize]),
+    });
+    Ok(Some(ItemMap { points: points.collect(), explained: [components.explained[0], components.explained[1]] }))
+}
+
+/// The ends of the ranking of items by bias; where the model has none, by the deviation of their ratings.
+fn biases(names: &Names<'_>) -> Option<BiasPicture> {
+    let parts = names.model.embeddings.parts();
+    let added = "A bar is what the model adds to every prediction of the item, whoever the user is.";
+    let (biases, unit, meaning) = match (&parts.items.biases, &parts.baseline) {
+        (Some(biases), _) if parts.range.is_some() => (biases, "before the range", added),
+        (Some(biases), _) => (biases, "rating units", added),
+        (None, Baseline::DampedMeans { items, .. }) => (
+            items,
+            "rating units",
+            "The model has no item biases: a bar is how far the item's ratings are from the mean, drawn towards it where they are few.",
+        ),
+        (None, Baseline::OwnBiases) => return None,
+    };
+    let mut order: Vec<u32> = (0..biases.len() as u32).collect();
+    order.sort_by(|a, b| biases[*b as usize].total_cmp(&biases[*a as usize]).then(a.cmp(b)));
+    let named = |item: &u32| (names.of(*item), biases[*item as usize]);
+    let best: Vec<_> = order.iter().take(MOST_BIASES).map(named).collect();
+    let n_worst = MOST_BIASES.min(order.len() - best.len());
+    let worst = order[order.len() - n_worst..].iter().map(named).collect();
+    Some(BiasPicture { best, worst, unit: unit.to_owned(), meaning: meaning.to_owned() })
+}
