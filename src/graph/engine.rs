@@ -16,18 +16,37 @@ pub struct Step {
     pub updates: Vec<(NodeId, NodeId)>,
 }
 
-/// Compiles steps for one place of execution.
-pub trait Engine {
+/// Compiles steps and forward passes for one place of execution.
+pub trait Engine: Send + Sync {
     /// Where a program of this engine runs: `cpu`, `cuda:0`, `interpreter`.
     fn device(&self) -> &str;
 
     /// Makes a program that starts from the given values.
     ///
-    /// `initial` has the values of every state by name, row by row.
+    /// `initial` has the values of every state by name, row by row. `batch` is the usual `B`, from which an engine may work out
+    /// how many threads are worth while; every `B` computes the same with any.
     ///
     /// # Errors
     /// A state without a value or with a wrong number of them; whatever the engine cannot compile.
-    fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)]) -> Result<Box<dyn Program>>;
+    fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>>;
+
+    /// Makes what computes `output`, a node of floats, of a graph that learns nothing.
+    ///
+    /// `parameters` has the values of every state of the graph by name, row by row.
+    ///
+    /// # Errors
+    /// As for [`compile`](Self::compile).
+    fn evaluator(&self, graph: &Graph, output: NodeId, parameters: &[(String, Vec<f32>)])
+    -> Result<Box<dyn Evaluator>>;
+}
+
+/// A compiled forward pass with its parameters.
+pub trait Evaluator: Send {
+    /// The output, row by row. What is fed is as for [`Program::step`]; `B` may differ from run to run.
+    ///
+    /// # Errors
+    /// A missing, unknown or wrongly sized feed; a failure of the engine.
+    fn run(&mut self, feeds: &[Feed<'_>]) -> Result<Vec<f32>>;
 }
 
 /// A compiled step that owns its states.

@@ -68,9 +68,9 @@ fn leads_to(forward: &[(NodeId, Op)], wrt: &[NodeId]) -> Vec<bool> {
 /// Whether an operand's values reach the result smoothly: not where only its shape, or a row number, is read.
 fn passes_gradient(op: &Op, position: usize) -> bool {
     match op {
-        Op::Gather { .. } | Op::Broadcast { .. } => position == 0,
+        Op::Gather { .. } | Op::RepeatRows { .. } | Op::Broadcast { .. } => position == 0,
         Op::ScatterAdd { .. } => position == 1,
-        Op::Count(_) => false,
+        Op::Sign(_) | Op::OneHot { .. } | Op::Count(_) => false,
         _ => true,
     }
 }
@@ -107,6 +107,30 @@ fn rule(graph: &mut Graph, op: &Op, position: usize, y: NodeId, dy: NodeId) -> R
             let slope = graph.mul(y, complement)?;
             graph.mul(dy, slope)
         }
+        // y = max(a, 0), dy/da = sign(y)
+        (Op::Relu(_), _) => {
+            let slope = graph.sign(y)?;
+            graph.mul(dy, slope)
+        }
+        // y = exp(a)
+        (Op::Exp(_), _) => graph.mul(dy, y),
+        // y = op(a) op(b), d op(a) = dy op(b)^T, d op(b) = op(a)^T dy; where an operand is transposed, so is its gradient
+        (Op::MatMul { b, transpose_a: false, transpose_b, .. }, 0) => graph.matmul(dy, *b, false, !transpose_b),
+        (Op::MatMul { b, transpose_a: true, transpose_b, .. }, 0) => graph.matmul(*b, dy, *transpose_b, true),
+        (Op::MatMul { a, transpose_a, transpose_b: false, .. }, _) => graph.matmul(*a, dy, !transpose_a, false),
+        (Op::MatMul { a, transpose_a, transpose_b: true, .. }, _) => graph.matmul(dy, *a, true, *transpose_a),
+        // y = a - log(sum_c exp(a[n, c])), da = dy - exp(y) sum_c dy[n, c]
+        (Op::LogSoftmax(_), _) => match graph.shape(y).dims() {
+            [_, Dim::Fixed(n_columns)] => {
+                let n_columns = *n_columns;
+                let sums = graph.sum_columns(dy)?;
+                let wide = graph.repeat_columns(sums, n_columns)?;
+                let shares = graph.exp(y)?;
+                let product = graph.mul(shares, wide)?;
+                graph.sub(dy, product)
+            }
+            _ => Err(no_rule(op, position)),
+        },
         // y[n] = table[rows[n]]
         (Op::Gather { table, rows }, 0) => match graph.shape(*table).dims().first() {
             Some(Dim::Fixed(n_rows)) => graph.scatter_add(*rows, dy, *n_rows),
@@ -121,6 +145,10 @@ fn rule(graph: &mut Graph, op: &Op, position: usize, y: NodeId, dy: NodeId) -> R
         },
         // y[n, k] = values[n]
         (Op::RepeatColumns { .. }, _) => graph.sum_columns(dy),
+        // y[k] = sum_n a[n, k]
+        (Op::SumRows(a), _) => graph.repeat_rows(dy, *a),
+        // y[n, k] = values[k]
+        (Op::RepeatRows { .. }, 0) => graph.sum_rows(dy),
         // y = sum_n a[n]
         (Op::SumAll(a), _) => graph.broadcast(dy, *a),
         // y[n] = value
@@ -129,8 +157,11 @@ fn rule(graph: &mut Graph, op: &Op, position: usize, y: NodeId, dy: NodeId) -> R
             Op::Input { .. }
             | Op::State { .. }
             | Op::Constant(_)
+            | Op::Sign(_)
+            | Op::OneHot { .. }
             | Op::Gather { .. }
             | Op::ScatterAdd { .. }
+            | Op::RepeatRows { .. }
             | Op::Broadcast { .. }
             | Op::Count(_),
             _,

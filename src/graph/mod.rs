@@ -12,16 +12,18 @@
 mod build;
 mod check;
 mod engine;
+mod feeds;
 mod gradient;
 mod interpreter;
 pub mod loss;
 mod op;
+mod operations;
 pub mod optimiser;
 mod shape;
 mod text;
 
 pub use build::Graph;
-pub use engine::{Engine, Feed, FeedValues, Program, Step};
+pub use engine::{Engine, Evaluator, Feed, FeedValues, Program, Step};
 pub use gradient::gradients;
 pub use interpreter::Interpreter;
 pub use op::{Node, NodeId, Op};

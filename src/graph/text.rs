@@ -34,6 +34,10 @@ impl fmt::Display for Graph {
                 Op::Input { name } | Op::State { name } => write!(f, " {name}")?,
                 // The shortest digits that read back as the same number.
                 Op::Constant(value) => write!(f, " {value:?}")?,
+                Op::MatMul { a, b, transpose_a, transpose_b } => {
+                    let mark = |transpose: &bool| if *transpose { "^T" } else { "" };
+                    write!(f, " {a}{} {b}{}", mark(transpose_a), mark(transpose_b))?;
+                }
                 // What the operands do not tell (rows or columns of the result) stands in the shape.
                 op => op.inputs().iter().try_for_each(|operand| write!(f, " {operand}"))?,
             }

@@ -11,7 +11,7 @@ pub use dot::Dot;
 pub use spec::Spec;
 
 use crate::error::Result;
-use crate::graph::optimiser::AdamW;
+use crate::graph::optimiser::Optimiser;
 use crate::graph::{Dim, Element, Graph, NodeId, Shape, Step, gradients, loss};
 use crate::rng::Rng;
 
@@ -41,11 +41,12 @@ pub struct Forward {
 ///
 /// # Errors
 /// Sizes that the operations refuse.
-pub fn training_step(model: &Dot, optimiser: &AdamW) -> Result<Step> {
+pub fn training_step(model: &Dot, optimiser: &Optimiser) -> Result<Step> {
     let mut graph = Graph::new();
     let Forward { prediction, factors, biases } = model.forward(&mut graph)?;
     let rating = graph.input(RATING, Shape::vector(Dim::Batch), Element::Float)?;
-    let loss = loss::mse(&mut graph, prediction, rating)?;
+    let errors = loss::squared_errors(&mut graph, prediction, rating)?;
+    let loss = graph.mean(errors)?;
     let slopes = gradients(&mut graph, loss, &[factors.as_slice(), &biases].concat())?;
     let with_slopes: Vec<_> = factors.iter().chain(&biases).copied().zip(slopes).collect();
     let (decayed, undecayed) = with_slopes.split_at(factors.len());
@@ -57,7 +58,7 @@ pub fn training_step(model: &Dot, optimiser: &AdamW) -> Result<Step> {
 
 /// The values of all states of [`training_step`] at the beginning: the model's parameters drawn with the deviation `std`,
 /// the optimiser's moments zero.
-pub fn initial_states(model: &Dot, optimiser: &AdamW, rng: &Rng, std: f32) -> Vec<(String, Vec<f32>)> {
+pub fn initial_states(model: &Dot, optimiser: &Optimiser, rng: &Rng, std: f32) -> Vec<(String, Vec<f32>)> {
     let mut states = model.initial(rng, std);
     states.extend(optimiser.initial(&states));
     states

@@ -1,13 +1,17 @@
 //! ONNX Runtime: finding and loading the library, choosing where to compute, and running steps there.
 //!
 //! Owns the one thing that is global to the process, the loaded library. A step graph becomes an ONNX model of stock
-//! operators, and a session of it with the states bound in place is a [`Program`](crate::graph::Program).
+//! operators, and a session of it with the states bound in place is a [`Program`](crate::graph::Program); a forward graph with
+//! its parameters is an [`Evaluator`](crate::graph::Evaluator).
 
 mod bundle;
 mod cache;
+mod evaluator;
 mod float_mode;
+mod inputs;
 mod library;
 mod onnx;
+mod product;
 mod proto;
 mod provider;
 mod session;

@@ -1,15 +1,15 @@
-//! Lowers a training step to the bytes of an ONNX model: stock operators only, one arm per operation.
+//! Lowers graphs to ONNX models: stock operators only, one arm per operation.
 //!
-//! The model's inputs are the step's inputs and states under their own names, its outputs [`LOSS`] and for each state
+//! The inputs of a step's model are the step's inputs and states under their own names, its outputs [`LOSS`] and for each state
 //! [`next_name`]. The batch size stays symbolic. What nothing reads is left out.
 
 use prost::Message;
 
 use crate::graph::{Dim, Element, Graph, Node, NodeId, Op, Shape, Step};
 use crate::runtime::proto::{
-    ATTRIBUTE_INT, ATTRIBUTE_STRING, ATTRIBUTE_TENSOR, AttributeProto, DimensionProto, FLOAT, GraphProto, INT32, INT64,
-    ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
+    AttributeProto, DimensionProto, FLOAT, GraphProto, INT32, INT64, ModelProto, OperatorSetIdProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto, integer_attribute, node_proto, string_attribute, tensor,
+    tensor_attribute,
 };
 
 /// The output that holds the loss of the batch. Names of users of the graph have no `#`.
@@ -29,38 +29,63 @@ pub fn next_name(state: &str) -> String {
 
 /// The bytes of the model of a step that passes [`Step::check_in_place`].
 pub fn lower(step: &Step) -> Vec<u8> {
-    let graph = &step.graph;
-    let mut writer = Writer { graph, values: vec![String::new(); graph.nodes().len()], proto: GraphProto::default() };
-    let live = live_nodes(step);
-    for (id, node) in graph.iter() {
-        match &node.op {
-            Op::Input { name } | Op::State { name } => writer.input(id, name, node),
-            _ if live[id.index()] => writer.node(id, node),
-            _ => {}
-        }
-    }
-    writer.output(step.loss, LOSS.to_owned());
-    for (state, next) in &step.updates {
-        writer.output(*next, next_name(&graph.label(*state)));
-    }
-    writer.proto.name = Some("step".to_owned());
+    let mut outputs = vec![(step.loss, LOSS.to_owned())];
+    outputs.extend(step.updates.iter().map(|(state, next)| (*next, next_name(&step.graph.label(*state)))));
+    model_bytes(graph_proto(&step.graph, "step", outputs, &[]))
+}
+
+/// A forward pass with the given outputs, the values of its states written into it. Its inputs are those of the graph, under
+/// their own names; names with a `#` are its own.
+pub fn lower_forward(graph: &Graph, outputs: &[(NodeId, &str)], parameters: &[(String, Vec<f32>)]) -> GraphProto {
+    graph_proto(graph, "forward", outputs.iter().map(|(id, name)| (*id, (*name).to_owned())).collect(), parameters)
+}
+
+/// The bytes of a model of one graph.
+pub fn model_bytes(graph: GraphProto) -> Vec<u8> {
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some("cofi".to_owned()),
-        graph: Some(writer.proto),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET_VERSION) }],
     };
     model.encode_to_vec()
 }
 
-/// For each node whether the loss or an update depends on it.
-fn live_nodes(step: &Step) -> Vec<bool> {
-    let mut live = vec![false; step.graph.nodes().len()];
-    live[step.loss.index()] = true;
-    for (_, next) in &step.updates {
-        live[next.index()] = true;
+/// A graph as ONNX has it; a state that `parameters` have values of is a constant, else an input.
+fn graph_proto(
+    graph: &Graph,
+    name: &str,
+    outputs: Vec<(NodeId, String)>,
+    parameters: &[(String, Vec<f32>)],
+) -> GraphProto {
+    let mut writer = Writer { graph, values: vec![String::new(); graph.nodes().len()], proto: GraphProto::default() };
+    let live = live_nodes(graph, &outputs);
+    for (id, node) in graph.iter() {
+        match &node.op {
+            Op::Input { name } | Op::State { name } => {
+                match parameters.iter().find(|(other, _)| matches!(node.op, Op::State { .. }) && other == name) {
+                    Some((_, values)) => writer.parameter(id, name, node, values),
+                    None => writer.input(id, name, node),
+                }
+            }
+            _ if live[id.index()] => writer.node(id, node),
+            _ => {}
+        }
     }
-    for (index, node) in step.graph.nodes().iter().enumerate().rev() {
+    for (id, name) in outputs {
+        writer.output(id, name);
+    }
+    writer.proto.name = Some(name.to_owned());
+    writer.proto
+}
+
+/// For each node whether an output depends on it.
+fn live_nodes(graph: &Graph, outputs: &[(NodeId, String)]) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes().len()];
+    for (id, _) in outputs {
+        live[id.index()] = true;
+    }
+    for (index, node) in graph.nodes().iter().enumerate().rev() {
         if live[index] {
             for input in node.op.inputs() {
                 live[input.index()] = true;
@@ -70,8 +95,10 @@ fn live_nodes(step: &Step) -> Vec<bool> {
     live
 }
 
-struct Writer<'a> {
-    graph: &'a Graph,
+/// Writes a graph as ONNX, node by node.
+pub struct Writer<'a> {
+    /// What is written.
+    pub graph: &'a Graph,
     /// The name of each node's value, filled in graph order.
     values: Vec<String>,
     proto: GraphProto,
@@ -90,19 +117,33 @@ impl Writer<'_> {
             Op::Sigmoid(a) => self.unary("Sigmoid", *a),
             Op::Gather { table, rows } => self.binary("Gather", *table, *rows),
             Op::ScatterAdd { rows, values, .. } => self.scatter_add(*rows, *values, &node.shape),
-            Op::SumColumns(a) => {
-                let axes = self.integers(&[1]);
-                self.apply("ReduceSum", &[&self.value(*a), &axes], vec![integer_attribute("keepdims", 0)])
-            }
+            Op::Relu(a) => self.unary("Relu", *a),
+            Op::Sign(a) => self.unary("Sign", *a),
+            Op::Exp(a) => self.unary("Exp", *a),
+            Op::MatMul { a, b, transpose_a, transpose_b } => self.matmul((*a, *transpose_a), (*b, *transpose_b)),
+            Op::LogSoftmax(a) => self.apply("LogSoftmax", &[&self.value(*a)], vec![integer_attribute("axis", 1)]),
+            Op::OneHot { rows, n_columns } => self.one_hot(*rows, *n_columns),
+            Op::SumColumns(a) => self.sum(*a, 1),
+            Op::SumRows(a) => self.sum(*a, 0),
             Op::SumAll(a) => self.apply("ReduceSum", &[&self.value(*a)], vec![integer_attribute("keepdims", 0)]),
             Op::RepeatColumns { values, n_columns } => self.repeat_columns(*values, *n_columns),
-            Op::Broadcast { value, like } => {
-                let shape = self.shape_of(*like);
-                self.apply("Expand", &[&self.value(*value), &shape], vec![])
-            }
+            Op::RepeatRows { values, like } => self.expand(*values, *like),
+            Op::Broadcast { value, like } => self.expand(*value, *like),
             Op::Count(a) => self.count(*a),
         };
         self.values[id.index()] = value;
+    }
+
+    fn one_hot(&mut self, rows: NodeId, n_columns: usize) -> String {
+        let depth = self.initializer(&[], INT32, &(n_columns as i32).to_le_bytes());
+        let values = self.floats(&[2], &[0.0, 1.0]);
+        self.apply("OneHot", &[&self.value(rows), &depth, &values], vec![integer_attribute("axis", 1)])
+    }
+
+    /// The sum over one dimension.
+    fn sum(&mut self, a: NodeId, axis: i64) -> String {
+        let axes = self.integers(&[axis]);
+        self.apply("ReduceSum", &[&self.value(a), &axes], vec![integer_attribute("keepdims", 0)])
     }
 
     /// Zeros, then `ScatterElements`: the CPU's `ScatterND` loses additions to a repeated row when it has several
@@ -126,6 +167,12 @@ impl Writer<'_> {
         let column = self.apply("Unsqueeze", &[&self.value(values), &axes], vec![]);
         let shape = self.integers(&[1, n_columns as i64]);
         self.apply("Expand", &[&column, &shape], vec![])
+    }
+
+    /// A value in the shape of `like`.
+    fn expand(&mut self, value: NodeId, like: NodeId) -> String {
+        let shape = self.shape_of(like);
+        self.apply("Expand", &[&self.value(value), &shape], vec![])
     }
 
     fn count(&mut self, a: NodeId) -> String {
@@ -158,12 +205,20 @@ impl Writer<'_> {
         self.apply(operator, &[&self.value(a), &self.value(b)], vec![])
     }
 
-    fn value(&self, id: NodeId) -> String {
+    /// The name of a node's value.
+    pub fn value(&self, id: NodeId) -> String {
         self.values[id.index()].clone()
     }
 
     fn input(&mut self, id: NodeId, name: &str, node: &Node) {
         self.proto.input.push(value_info(name, node));
+        self.values[id.index()] = name.to_owned();
+    }
+
+    fn parameter(&mut self, id: NodeId, name: &str, node: &Node, values: &[f32]) {
+        let sizes: Vec<i64> = node.shape.sizes(0).iter().map(|size| *size as i64).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.proto.initializer.push(tensor(name, &sizes, FLOAT, &bytes));
         self.values[id.index()] = name.to_owned();
     }
 
@@ -189,7 +244,8 @@ impl Writer<'_> {
         }
     }
 
-    fn apply(&mut self, operator: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+    /// The name of the value of one operator more.
+    pub fn apply(&mut self, operator: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         let output = format!("#{}", self.proto.node.len());
         self.proto.node.push(node_proto(operator, inputs, &output, attributes));
         output
@@ -200,7 +256,8 @@ impl Writer<'_> {
         self.initializer(sizes, FLOAT, &bytes)
     }
 
-    fn integers(&mut self, values: &[i64]) -> String {
+    /// The name of a list of numbers.
+    pub fn integers(&mut self, values: &[i64]) -> String {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.initializer(&[values.len() as i64], INT64, &bytes)
     }
@@ -224,40 +281,4 @@ fn value_info(name: &str, node: &Node) -> ValueInfoProto {
     let shape = TensorShapeProto { dim: dim.collect() };
     let tensor_type = TensorTypeProto { elem_type: Some(elem_type), shape: Some(shape) };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
-}
-
-fn node_proto(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
-    NodeProto {
-        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
-        output: vec![output.to_owned()],
-        name: Some(format!("{operator}{output}")),
-        op_type: Some(operator.to_owned()),
-        attribute,
-    }
-}
-
-fn tensor(name: &str, sizes: &[i64], data_type: i32, bytes: &[u8]) -> TensorProto {
-    TensorProto {
-        dims: sizes.to_vec(),
-        data_type: Some(data_type),
-        name: Some(name.to_owned()),
-        raw_data: Some(bytes.to_vec()),
-    }
-}
-
-fn integer_attribute(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { i: Some(value), ..attribute(name, ATTRIBUTE_INT) }
-}
-
-fn string_attribute(name: &str, value: &str) -> AttributeProto {
-    AttributeProto { s: Some(value.as_bytes().to_vec()), ..attribute(name, ATTRIBUTE_STRING) }
-}
-
-fn tensor_attribute(value: TensorProto) -> AttributeProto {
-    let name = value.name.clone().unwrap_or_default();
-    AttributeProto { t: Some(value), ..attribute(&name, ATTRIBUTE_TENSOR) }
-}
-
-fn attribute(name: &str, kind: i32) -> AttributeProto {
-    AttributeProto { name: Some(name.to_owned()), i: None, s: None, t: None, r#type: Some(kind) }
 }

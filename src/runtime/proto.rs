@@ -1,4 +1,4 @@
-//! The few messages of the ONNX format that a training step needs.
+//! The few messages of the ONNX format that a graph needs, and short ways to write them.
 //!
 //! Field numbers are those of `onnx.proto` (ONNX 1.13, IR version 8); fields that nobody writes are left out, which
 //! protobuf allows. A union of which one member is ever used is written as that member.
@@ -171,4 +171,45 @@ pub struct DimensionProto {
     /// The name of a size known at run time.
     #[prost(string, optional, tag = "2")]
     pub dim_param: Option<String>,
+}
+
+/// A node of one output, named after it.
+pub fn node_proto(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
+        output: vec![output.to_owned()],
+        name: Some(format!("{operator}{output}")),
+        op_type: Some(operator.to_owned()),
+        attribute,
+    }
+}
+
+/// A tensor of the given little-endian bytes.
+pub fn tensor(name: &str, sizes: &[i64], data_type: i32, bytes: &[u8]) -> TensorProto {
+    TensorProto {
+        dims: sizes.to_vec(),
+        data_type: Some(data_type),
+        name: Some(name.to_owned()),
+        raw_data: Some(bytes.to_vec()),
+    }
+}
+
+/// An attribute of a whole number.
+pub fn integer_attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { i: Some(value), ..attribute(name, ATTRIBUTE_INT) }
+}
+
+/// An attribute of text.
+pub fn string_attribute(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { s: Some(value.as_bytes().to_vec()), ..attribute(name, ATTRIBUTE_STRING) }
+}
+
+/// An attribute of a tensor, under the tensor's name.
+pub fn tensor_attribute(value: TensorProto) -> AttributeProto {
+    let name = value.name.clone().unwrap_or_default();
+    AttributeProto { t: Some(value), ..attribute(&name, ATTRIBUTE_TENSOR) }
+}
+
+fn attribute(name: &str, kind: i32) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), i: None, s: None, t: None, r#type: Some(kind) }
 }

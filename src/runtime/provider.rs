@@ -126,7 +126,7 @@ fn try_device(library: &'static Library, device: Device) -> Result<()> {
 /// What a state of 1 becomes.
 fn one_step(library: &'static Library, device: Device) -> Result<Vec<f32>> {
     let step = smallest_step()?;
-    let mut program = OnnxEngine::new(library, device, 1)?.compile(&step, &[("x".to_owned(), vec![1.0])])?;
+    let mut program = OnnxEngine::new(library, device, 1)?.compile(&step, &[("x".to_owned(), vec![1.0])], 1)?;
     program.step(&[])?;
     program.state("x")
 }

@@ -8,8 +8,10 @@ use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
 use crate::error::{Error, Result};
-use crate::graph::{Element, Engine, Feed, FeedValues, Op, Program, Shape, Step};
+use crate::graph::{Engine, Evaluator, Feed, Graph, Node, NodeId, Op, Program, Shape, Step};
+use crate::runtime::evaluator::OnnxEvaluator;
 use crate::runtime::float_mode::SubnormalsAreZero;
+use crate::runtime::inputs::Inputs;
 use crate::runtime::library::Library;
 use crate::runtime::onnx::{LOSS, lower, next_name};
 use crate::runtime::provider::Device;
@@ -42,7 +44,7 @@ impl OnnxEngine {
     ///
     /// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
     /// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
-    fn session(&self, model: &[u8], threads: usize) -> ort::Result<Session> {
+    fn session(&self, model: &[u8], threads: usize, device: Device) -> ort::Result<Session> {
         // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
         let _mode = SubnormalsAreZero::on_this_thread();
         let mut builder = Session::builder(self.library.environment())?
@@ -53,8 +55,9 @@ impl OnnxEngine {
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
             .with_flush_to_zero()?;
-        if let Device::Cuda { index } = self.device {
-            let provider = ep::CUDA::default().with_device_id(index as i32).build().error_on_failure();
+        if let Device::Cuda { index } = device {
+            // TensorFloat-32 would round the factors of matrix products to ten bits.
+            let provider = ep::CUDA::default().with_device_id(index as i32).with_tf32(false).build().error_on_failure();
             builder = builder.with_execution_providers([provider])?;
         }
         builder.commit_from_memory(model)
@@ -66,30 +69,21 @@ impl Engine for OnnxEngine {
         &self.name
     }
 
-    fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)]) -> Result<Box<dyn Program>> {
+    fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {
         step.check_in_place()?;
-        step.check_initial(initial)?;
+        step.graph.check_states(initial)?;
         let model = lower(step);
         let failed = |error: ort::Error| failure("compile", &self.name, &error);
-        let session = self.session(&model, self.threads.min(useful_threads(step))).map_err(failed)?;
+        let threads = self.threads.min(useful_threads(&step.graph, batch));
+        let session = self.session(&model, threads, self.device).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let allocator = state_allocator(&session, self.device).map_err(failed)?;
-        let mut inputs = Vec::new();
         let mut states = Vec::new();
-        for (_, node) in step.graph.iter() {
-            match &node.op {
-                Op::Input { name } => inputs.push(Input {
-                    name: name.clone(),
-                    shape: node.shape.clone(),
-                    tensor: InputTensor::new(node.element, &node.shape, 0).map_err(failed)?,
-                }),
-                Op::State { name } => {
-                    let values = initial.iter().find(|(other, _)| other == name).map_or(&[][..], |(_, values)| values);
-                    let tensor = state_tensor(&allocator, self.device, &node.shape, values).map_err(failed)?;
-                    states.push(State { name: name.clone(), tensor });
-                }
-                _ => {}
-            }
+        for node in step.graph.nodes() {
+            let Op::State { name } = &node.op else { continue };
+            let values = initial.iter().find(|(other, _)| other == name).map_or(&[][..], |(_, values)| values);
+            let tensor = state_tensor(&allocator, self.device, &node.shape, values).map_err(failed)?;
+            states.push(State { name: name.clone(), tensor });
         }
         let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
         binding.bind_output(LOSS, &mut loss).map_err(failed)?;
@@ -97,27 +91,28 @@ impl Engine for OnnxEngine {
             binding.bind_input(state.name.as_str(), &state.tensor).map_err(failed)?;
             binding.bind_output(next_name(&state.name), &mut state.tensor).map_err(failed)?;
         }
-        let step = step.clone();
-        Ok(Box::new(OnnxProgram { step, device: self.device, binding, session, inputs, batch: 0, states, loss }))
+        let inputs = Inputs::new(&step.graph, self.device);
+        Ok(Box::new(OnnxProgram { device: self.device, binding, session, inputs, states, loss }))
+    }
+
+    fn evaluator(
+        &self,
+        graph: &Graph,
+        output: NodeId,
+        parameters: &[(String, Vec<f32>)],
+    ) -> Result<Box<dyn Evaluator>> {
+        let session = |model: &[u8]| self.session(model, 1, Device::Cpu);
+        Ok(Box::new(OnnxEvaluator::new(graph, output, parameters, session)?))
     }
 }
 
 struct OnnxProgram {
-    step: Step,
     device: Device,
     binding: IoBinding,
     session: Session,
-    inputs: Vec<Input>,
-    /// The `B` that the inputs are bound with; 0 before the first step.
-    batch: usize,
+    inputs: Inputs,
     states: Vec<State>,
     loss: Tensor<f32>,
-}
-
-struct Input {
-    name: String,
-    shape: Shape,
-    tensor: InputTensor,
 }
 
 struct State {
@@ -126,29 +121,10 @@ struct State {
     tensor: Tensor<f32>,
 }
 
-enum InputTensor {
-    Floats(Tensor<f32>),
-    Indices(Tensor<i32>),
-}
-
 impl Program for OnnxProgram {
     fn step(&mut self, feeds: &[Feed<'_>]) -> Result<f32> {
-        let batch = self.step.check_feeds(feeds)?;
         let failed = |error: ort::Error| failure("run", &self.device.to_string(), &error);
-        for input in &mut self.inputs {
-            let fresh = batch != self.batch;
-            if fresh {
-                input.tensor = InputTensor::new(input.tensor.element(), &input.shape, batch).map_err(failed)?;
-            }
-            for feed in feeds.iter().filter(|feed| feed.name == input.name) {
-                input.tensor.write(feed.values);
-            }
-            // On the CPU the session reads the tensor itself; elsewhere binding is what copies it there.
-            if fresh || self.device != Device::Cpu {
-                input.tensor.bind(&mut self.binding, &input.name).map_err(failed)?;
-            }
-        }
-        self.batch = batch;
+        self.inputs.bind(feeds, &mut self.binding)?.map_err(failed)?;
         {
             let _mode = SubnormalsAreZero::on_this_thread();
             self.session.run_binding(&self.binding).map_err(failed)?;
@@ -175,48 +151,21 @@ impl Program for OnnxProgram {
     }
 }
 
-impl InputTensor {
-    fn new(element: Element, shape: &Shape, batch: usize) -> ort::Result<Self> {
-        let sizes = ort_shape(shape, batch);
-        let allocator = Allocator::default();
-        match element {
-            Element::Float => Tensor::new(&allocator, sizes).map(Self::Floats),
-            Element::Index => Tensor::new(&allocator, sizes).map(Self::Indices),
-        }
-    }
-
-    fn element(&self) -> Element {
-        match self {
-            Self::Floats(_) => Element::Float,
-            Self::Indices(_) => Element::Index,
-        }
-    }
-
-    /// Copies values in; [`Step::check_feeds`] has made sure that kind and number are right.
-    fn write(&mut self, values: FeedValues<'_>) {
-        match (self, values) {
-            (Self::Floats(tensor), FeedValues::Floats(values)) => tensor.extract_tensor_mut().1.copy_from_slice(values),
-            (Self::Indices(tensor), FeedValues::Indices(values)) => {
-                tensor.extract_tensor_mut().1.copy_from_slice(values);
-            }
-            _ => {}
-        }
-    }
-
-    fn bind(&self, binding: &mut IoBinding, name: &str) -> ort::Result<()> {
-        match self {
-            Self::Floats(tensor) => binding.bind_input(name, tensor),
-            Self::Indices(tensor) => binding.bind_input(name, tensor),
-        }
-    }
-}
-
 /// How many threads make a step faster: waking one costs as much as an operation on a small table takes.
 ///
 /// The results do not depend on the number of threads, so this is a matter of speed alone.
-fn useful_threads(step: &Step) -> usize {
-    let states = step.graph.nodes().iter().filter(|node| matches!(node.op, Op::State { .. }));
-    let largest: usize = states.map(|node| node.shape.sizes(1).iter().product()).max().unwrap_or(0);
+fn useful_threads(graph: &Graph, batch: usize) -> usize {
+    let size = |node: &Node| node.shape.sizes(batch).iter().product::<usize>();
+    let work = |node: &Node| match &node.op {
+        // Each element is a sum, of which eight terms take as long as an element of another operation.
+        Op::MatMul { a, b, .. } => {
+            let elements = [size(node), size(graph.node(*a)), size(graph.node(*b))];
+            let terms = elements.iter().map(|n| *n as f64).product::<f64>().sqrt();
+            size(node).max((terms / 8.0) as usize)
+        }
+        _ => size(node),
+    };
+    let largest = graph.nodes().iter().map(work).max().unwrap_or(0);
     (largest / ELEMENTS_PER_THREAD).max(1)
 }
 
@@ -245,11 +194,13 @@ fn state_tensor(allocator: &Allocator, device: Device, shape: &Shape, values: &[
     }
 }
 
-fn ort_shape(shape: &Shape, batch: usize) -> ort::value::Shape {
+/// A shape for ONNX Runtime.
+pub fn ort_shape(shape: &Shape, batch: usize) -> ort::value::Shape {
     ort::value::Shape::new(shape.sizes(batch).into_iter().map(|size| size as i64))
 }
 
-fn failure(what: &str, device: &str, error: &ort::Error) -> Error {
+/// The error of a call into ONNX Runtime.
+pub fn failure(what: &str, device: &str, error: &ort::Error) -> Error {
     let message = error.message().trim();
     // `<file>:<line> <function> [ONNXRuntimeError] : <number> : <kind> : <reason>`, where it was an exception inside.
     let reason = match message.rsplit_once("[ONNXRuntimeError] : ") {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::graph::optimiser::AdamW;
+use crate::graph::optimiser::{Optimiser, Rule};
 use crate::graph::{Engine, Feed, FeedValues, Program};
 use crate::metrics::Scores;
 use crate::model::{Dot, ITEM, RATING, USER, dot, initial_states, training_step};
@@ -21,7 +21,7 @@ pub struct Training {
     dataset: Arc<Dataset>,
     scale: Scale,
     model: Dot,
-    optimiser: AdamW,
+    optimiser: Optimiser,
     baseline: Baseline,
     program: Box<dyn Program>,
     batches: Batches,
@@ -44,12 +44,13 @@ impl Training {
             mu: if config.mean { scale.mu_for(dataset.train.mean()) as f32 } else { 0.0 },
             range: scale.working_range().map(|(lo, hi)| (lo as f32, hi as f32)),
         };
-        let optimiser = AdamW { weight_decay: config.weight_decay, beta2: config.betas.1, eps: config.eps };
+        let rule = Rule::AdamW { beta2: config.betas.1, eps: config.eps };
+        let optimiser = Optimiser { rule, weight_decay: config.weight_decay };
         let rng = Rng::new(config.seed);
         let step = training_step(&model, &optimiser)?;
         let initial = initial_states(&model, &optimiser, &rng.fork("init"), config.init_std as f32);
-        let program = engine.compile(&step, &initial)?;
         let batch_size = config.batch_size_for(dataset.train.len());
+        let program = engine.compile(&step, &initial, batch_size)?;
         let batches = Batches::new(Arc::clone(&dataset.train), batch_size, scale.working(), rng.fork("shuffle"));
         let baseline = match config.bias {
             true => Baseline::OwnBiases,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use cofi::graph::optimiser::AdamW;
+use cofi::graph::optimiser::{Optimiser, Rule};
 use cofi::graph::{Engine, Feed};
 use cofi::model::dot::{ITEM_BIAS, ITEM_FACTORS, USER_BIAS, USER_FACTORS};
 use cofi::model::{Dot, ITEM, RATING, USER, initial_states, training_step};
@@ -107,10 +107,10 @@ impl Trained {
 
 fn train(engine: &dyn Engine, model: &Dot, seed: u64) -> Trained {
     let rng = Rng::new(seed);
-    let optimiser = AdamW { weight_decay: 0.01, beta2: 0.99, eps: 1e-5 };
+    let optimiser = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.01 };
     let step = training_step(model, &optimiser).unwrap();
     let initial = initial_states(model, &optimiser, &rng, 0.1);
-    let mut program = engine.compile(&step, &initial).unwrap();
+    let mut program = engine.compile(&step, &initial, BATCH).unwrap();
 
     let rated: Vec<(usize, usize)> = pairs().filter(|(user, item)| !is_held_out(*user, *item)).collect();
     let n_steps = EPOCHS * rated.len().div_ceil(BATCH) as u64;

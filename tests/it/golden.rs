@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cofi::graph::optimiser::AdamW;
+use cofi::graph::optimiser::{Optimiser, Rule};
 use cofi::model::{Dot, training_step};
 
 use crate::support::repository_file;
@@ -10,7 +10,7 @@ use crate::support::repository_file;
 #[test]
 fn the_training_step_of_dot_is_the_golden_one() {
     let model = Dot { n_users: 13, n_items: 11, n_factors: 5, bias: true, mu: 0.25, range: Some((0.5, 5.5)) };
-    let optimiser = AdamW { weight_decay: 0.1, beta2: 0.99, eps: 1e-5 };
+    let optimiser = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1 };
     expect_file("models/dot/step.graph", &training_step(&model, &optimiser).unwrap().to_string());
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use cofi::error::Result;
-use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Shape, Step, gradients};
+use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Shape, Step, gradients, loss};
 use cofi::rng::Rng;
 
 use crate::support::{assert_close, draws, engines, floats, indices};
@@ -16,6 +16,8 @@ const HALF_STEP: f32 = 5e-3;
 /// Relative to the largest element of a gradient, or to 1.
 const TOLERANCE: f32 = 1e-3;
 const ROUNDS: u64 = 4;
+/// `W`, which is large.
+const WIDTH: usize = 300;
 
 /// The sizes of one round.
 #[derive(Clone, Copy)]
@@ -32,9 +34,11 @@ enum Draw {
     Any,
     /// In `[0.5, 2.5]`, for what is divided by or under a root.
     Positive,
+    /// At least 0.1 from zero, where a slope jumps.
+    Apart,
 }
 
-/// An operation on operands of the given shapes (`B`, `N`, `K` as letters; empty for a scalar).
+/// An operation on operands of the given shapes (`B`, `N`, `K`, `W` as letters; empty for a scalar).
 struct Case {
     operands: &'static [(&'static str, Draw)],
     build: fn(&mut Graph, &[NodeId], NodeId, Sizes) -> Result<NodeId>,
@@ -76,6 +80,40 @@ const CASES: &[Case] = &[
         g.div(x[0], count)
     } },
     Case { operands: &[("B", Draw::Any)], build: |g, x, _, _| g.mean(x[0]) },
+    Case { operands: &[("BK", Draw::Any), ("KN", Draw::Any)], build: |g, x, _, _| g.matmul(x[0], x[1], false, false) },
+    Case { operands: &[("BK", Draw::Any), ("NK", Draw::Any)], build: |g, x, _, _| g.matmul(x[0], x[1], false, true) },
+    Case { operands: &[("BK", Draw::Any), ("BN", Draw::Any)], build: |g, x, _, _| g.matmul(x[0], x[1], true, false) },
+    Case { operands: &[("KN", Draw::Any), ("BK", Draw::Any)], build: |g, x, _, _| g.matmul(x[0], x[1], true, true) },
+    Case { operands: &[("NK", Draw::Any)], build: |g, x, _, _| g.matmul(x[0], x[0], true, false) },
+    Case { operands: &[("BK", Draw::Any), ("KW", Draw::Any)], build: |g, x, _, _| {
+        // More terms than are summed in one go.
+        let wide = g.matmul(x[0], x[1], false, false)?;
+        g.matmul(wide, x[1], false, true)
+    } },
+    Case { operands: &[("BK", Draw::Apart)], build: |g, x, _, _| g.relu(x[0]) },
+    Case { operands: &[("B", Draw::Apart)], build: |g, x, _, _| {
+        let sign = g.sign(x[0])?;
+        g.mul(x[0], sign)
+    } },
+    Case { operands: &[("BK", Draw::Any)], build: |g, x, _, _| g.exp(x[0]) },
+    Case { operands: &[("BK", Draw::Any)], build: |g, x, _, _| g.log_softmax(x[0]) },
+    Case { operands: &[("NK", Draw::Any)], build: |g, x, rows, sizes| {
+        let chosen = g.one_hot(rows, sizes.rows)?;
+        g.matmul(chosen, x[0], false, false)
+    } },
+    Case { operands: &[("BK", Draw::Any)], build: |g, x, _, _| g.sum_rows(x[0]) },
+    Case { operands: &[("K", Draw::Any), ("BK", Draw::Any)], build: |g, x, _, _| {
+        let wide = g.repeat_rows(x[0], x[1])?;
+        g.mul(wide, x[1])
+    } },
+    Case { operands: &[("BK", Draw::Any), ("B", Draw::Any)], build: |g, x, _, _| {
+        let sums = g.sum_columns(x[0])?;
+        loss::squared_errors(g, sums, x[1])
+    } },
+    Case { operands: &[("BN", Draw::Any)], build: |g, x, rows, _| loss::cross_entropies(g, x[0], rows) },
+    Case { operands: &[("NK", Draw::Any), ("BK", Draw::Any)], build: |g, x, _, _| {
+        loss::half_square_penalty(g, x, 0.7)
+    } },
     // A diamond: two ways from one node to the loss add up.
     Case { operands: &[("BK", Draw::Any)], build: |g, x, _, _| {
         let squashed = g.sigmoid(x[0])?;
@@ -170,6 +208,7 @@ fn check(case: &Case, rng: &mut Rng) {
         operands.push(match draw {
             Draw::Any => values,
             Draw::Positive => values.into_iter().map(|value| 0.5 + value.abs()).collect(),
+            Draw::Apart => values.into_iter().map(|value| value + 0.1f32.copysign(value)).collect(),
         });
     }
     let weights = draws(rng, built.step.graph.shape(built.result).sizes(sizes.batch).iter().product());
@@ -192,7 +231,8 @@ fn check(case: &Case, rng: &mut Rng) {
         })
         .collect();
     for (engine_name, engine) in engines() {
-        let (_, slopes) = built.try_run(engine.as_ref(), &operands, &weights, &rows).unwrap();
+        let (found, slopes) = built.try_run(engine.as_ref(), &operands, &weights, &rows).unwrap();
+        assert_close(&format!("{engine_name}: loss of\n{}", built.step), &[found], &[loss(&operands)], 1e-5, 1.0);
         for (number, (found, expected)) in slopes.iter().zip(&differences).enumerate() {
             let label = format!("{engine_name}: operand {number} of\n{}", built.step);
             assert_close(&label, found, expected, TOLERANCE, 1.0);
@@ -249,7 +289,7 @@ impl Built {
     ) -> Result<(f32, Vec<Vec<f32>>)> {
         let zeros: Vec<(String, Vec<f32>)> =
             operands.iter().enumerate().map(|(number, v)| (gradient_name(number), vec![0.0; v.len()])).collect();
-        let mut program = engine.compile(&self.step, &zeros)?;
+        let mut program = engine.compile(&self.step, &zeros, self.sizes.batch)?;
         let positions: Vec<i32> = (0..self.sizes.batch as i32).collect();
         let names: Vec<String> = (0..operands.len()).map(operand_name).collect();
         let mut feeds: Vec<Feed<'_>> = names.iter().zip(operands).map(|(name, values)| floats(name, values)).collect();
@@ -269,10 +309,17 @@ fn gradient_name(number: usize) -> String {
 }
 
 fn shape(letters: &str, sizes: Sizes) -> Shape {
-    let rows = if letters.starts_with('B') { Dim::Batch } else { Dim::Fixed(sizes.rows) };
-    match letters.len() {
-        0 => Shape::scalar(),
-        1 => Shape::vector(rows),
-        _ => Shape::matrix(rows, sizes.columns),
+    let size = |letter| match letter {
+        'N' => sizes.rows,
+        'K' => sizes.columns,
+        'W' => WIDTH,
+        other => panic!("{other} is no size"),
+    };
+    let mut letters = letters.chars();
+    let rows = letters.next().map(|letter| if letter == 'B' { Dim::Batch } else { Dim::Fixed(size(letter)) });
+    match (rows, letters.next()) {
+        (None, _) => Shape::scalar(),
+        (Some(rows), None) => Shape::vector(rows),
+        (Some(rows), Some(columns)) => Shape::matrix(rows, size(columns)),
     }
 }

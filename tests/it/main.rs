@@ -2,9 +2,11 @@
 
 mod behaviour;
 mod core;
+mod evaluators;
 mod golden;
 mod gradients;
 mod onnx;
+mod optimisers;
 mod reference;
 mod support;
 mod tidy;

@@ -4,11 +4,12 @@
 //! where `COFI_REQUIRE_ONNXRUNTIME` is 1.
 
 mod loading;
+mod threads;
 
 use std::io::Write;
 use std::{env, io};
 
-use cofi::graph::optimiser::AdamW;
+use cofi::graph::optimiser::{Optimiser, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Program, Shape, Step};
 use cofi::model::{Dot, ITEM, RATING, USER, initial_states, training_step};
 use cofi::rng::Rng;
@@ -61,12 +62,30 @@ fn random_step(rng: &mut Rng) -> (Step, Vec<(String, Vec<f32>)>, usize, usize) {
         let (a, b) = (pick(), pick());
         let squashed = g.sigmoid(b).unwrap();
         let positive = g.add(one, squashed).unwrap();
-        let next = match rng.below(6) {
+        let is_matrix = g.shape(a).rank() == 2;
+        let next = match rng.below(12) {
             0 => g.add(a, b),
             1 => g.sub(a, rate),
             2 => g.mul(a, positive),
             3 => g.div(a, positive),
             4 => g.sqrt(positive),
+            5 => g.relu(a),
+            6 => g.exp(squashed),
+            7 if is_matrix => g.log_softmax(a),
+            8 if is_matrix => {
+                // Of `B` and of `K` terms; the middle is `[K, K]`.
+                let gram = g.matmul(squashed, squashed, true, false).unwrap();
+                let whole = g.matmul(a, gram, false, rng.below(2) == 0).unwrap();
+                g.sigmoid(whole)
+            }
+            9 if is_matrix => {
+                let sums = g.sum_rows(squashed).unwrap();
+                g.repeat_rows(sums, a)
+            }
+            10 if is_matrix => {
+                let chosen = g.one_hot(rows, n_rows).unwrap();
+                g.matmul(chosen, table, false, false)
+            }
             _ => g.sub(a, b),
         };
         pool.push(next.unwrap());
@@ -99,8 +118,8 @@ fn random_steps_agree_with_the_interpreter() {
     for seed in 0..40 {
         let mut rng = Rng::new(seed);
         let (step, initial, n_rows, _) = random_step(&mut rng);
-        let mut expected = Interpreter.compile(&step, &initial).unwrap();
-        let mut found = engine(library, 1 + seed as usize % 3).compile(&step, &initial).unwrap();
+        let mut expected = Interpreter.compile(&step, &initial, 7).unwrap();
+        let mut found = engine(library, 1 + seed as usize % 3).compile(&step, &initial, 7).unwrap();
         for batch in [1 + rng.below(9) as usize, 7, 7, 1] {
             let rows: Vec<i32> = (0..batch).map(|_| rng.below(n_rows as u32) as i32).collect();
             let (x, rate) = (draws(&mut rng, batch), [0.1]);
@@ -117,10 +136,10 @@ fn random_steps_agree_with_the_interpreter() {
 
 /// A training of 50 steps: half of every batch is one user, and the last batch of each ten is shorter.
 fn train(engine: &dyn Engine, dot: &Dot, batch: usize) -> (Vec<f32>, Box<dyn Program>, Vec<String>) {
-    let adamw = AdamW { weight_decay: 0.1, beta2: 0.99, eps: 1e-5 };
+    let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1 };
     let step = training_step(dot, &adamw).unwrap();
     let initial = initial_states(dot, &adamw, &Rng::new(5), 0.01);
-    let mut program = engine.compile(&step, &initial).unwrap();
+    let mut program = engine.compile(&step, &initial, batch).unwrap();
     let mut rng = Rng::new(6);
     let losses = (1..=50).map(|number| {
         let batch = if number % 10 == 0 { batch / 3 + 1 } else { batch };
@@ -183,7 +202,7 @@ fn a_frequent_id_adds_up_at_four_threads() {
     let loss = graph.sum_all(values).unwrap();
     let step = Step { graph, loss, updates: vec![(table, next)] };
     let mut expected = vec![0.0; n_rows * n_columns];
-    let mut program = engine(library, 4).compile(&step, &[("table".to_owned(), expected.clone())]).unwrap();
+    let mut program = engine(library, 4).compile(&step, &[("table".to_owned(), expected.clone())], batch).unwrap();
     let mut rng = Rng::new(7);
     for _ in 0..30 {
         let frequent = |id| if id % 2 == 0 { 7 } else { id as i32 };
@@ -209,7 +228,7 @@ fn subnormals_become_zero_inside_a_step_only() {
     let next = graph.mul(state, half).unwrap();
     let loss = graph.sum_all(next).unwrap();
     let step = Step { graph, loss, updates: vec![(state, next)] };
-    let mut program = engine(library, 4).compile(&step, &[("x".to_owned(), vec![2e-38; n_rows])]).unwrap();
+    let mut program = engine(library, 4).compile(&step, &[("x".to_owned(), vec![2e-38; n_rows])], 1).unwrap();
     program.step(&[]).unwrap();
     assert!(program.state("x").unwrap().iter().all(|value| *value == 0.0));
     let subnormal = std::hint::black_box(2e-38f32) * std::hint::black_box(0.5);
@@ -255,8 +274,8 @@ fn bad_feeds_and_states_are_errors() {
     let Some(library) = library("bad_feeds_and_states_are_errors") else { return };
     let (step, initial, ..) = random_step(&mut Rng::new(1));
     assert!(OnnxEngine::new(library, Device::Cpu, 0).is_err());
-    assert!(engine(library, 1).compile(&step, &initial[..1]).is_err());
-    let mut program = engine(library, 1).compile(&step, &initial).unwrap();
+    assert!(engine(library, 1).compile(&step, &initial[..1], 1).is_err());
+    let mut program = engine(library, 1).compile(&step, &initial, 1).unwrap();
     assert!(program.state("nothing").is_err());
     assert!(program.step(&[]).is_err());
     let (x, rate) = ([0.5], [0.1]);

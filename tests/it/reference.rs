@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cofi::graph::optimiser::AdamW;
+use cofi::graph::optimiser::{Optimiser, Rule};
 use cofi::graph::{Dim, Element, Feed, Graph, Shape, Step, gradients, loss};
 use cofi::model::{Dot, ITEM, RATING, USER, training_step};
 use cofi::train::Schedule;
@@ -23,7 +23,7 @@ fn fifty_steps_of_dot_give_the_tensors_of_the_reference() {
         let batches = batches(&case);
         for (engine_name, engine) in engines() {
             let label = format!("{engine_name}, {}", case["name"]);
-            let mut program = engine.compile(&step, &initial).unwrap();
+            let mut program = engine.compile(&step, &initial, 16).unwrap();
             let mut losses = Vec::new();
             for (number, batch) in (0..).zip(&batches) {
                 let settings = schedule(&case).at(number, batches.len() as u64, rate(&case), (beta1(&case), 0.0));
@@ -53,7 +53,7 @@ fn the_first_gradients_of_dot_are_those_of_the_reference() {
         let expected = tensors(&case["first_gradients"]);
         assert_eq!(expected.len(), names.len());
         for (engine_name, engine) in engines() {
-            let mut program = engine.compile(&step, &initial).unwrap();
+            let mut program = engine.compile(&step, &initial, 16).unwrap();
             program.step(&batches(&case)[0].feeds()).unwrap();
             for (name, values) in &expected {
                 let found = program.state(&gradient_name(name)).unwrap();
@@ -91,7 +91,8 @@ fn gradient_step(model: &Dot) -> (Step, Vec<String>) {
     let mut graph = Graph::new();
     let forward = model.forward(&mut graph).unwrap();
     let rating = graph.input(RATING, Shape::vector(Dim::Batch), Element::Float).unwrap();
-    let loss = loss::mse(&mut graph, forward.prediction, rating).unwrap();
+    let errors = loss::squared_errors(&mut graph, forward.prediction, rating).unwrap();
+    let loss = graph.mean(errors).unwrap();
     let parameters = [forward.factors, forward.biases].concat();
     let slopes = gradients(&mut graph, loss, &parameters).unwrap();
     let one = graph.constant(1.0);
@@ -162,9 +163,10 @@ fn model(case: &Value) -> Dot {
     }
 }
 
-fn optimiser(case: &Value) -> AdamW {
+fn optimiser(case: &Value) -> Optimiser {
     let number = |key: &str| case[key].as_f64().unwrap();
-    AdamW { weight_decay: number("weight_decay"), beta2: number("beta2"), eps: number("eps") }
+    let rule = Rule::AdamW { beta2: number("beta2"), eps: number("eps") };
+    Optimiser { rule, weight_decay: number("weight_decay") }
 }
 
 fn schedule(case: &Value) -> Schedule {

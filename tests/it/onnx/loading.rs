@@ -30,7 +30,7 @@ fn child() {
     let Ok(library) = Library::load(Some(&then)) else { return };
     writeln!(out, "then: {}", answer(Ok(library))).unwrap();
     let (step, initial, ..) = random_step(&mut Rng::new(1));
-    let mut program = engine(library, 2).compile(&step, &initial).unwrap();
+    let mut program = engine(library, 2).compile(&step, &initial, 1).unwrap();
     let outside = [floats("x", &[0.5]), indices("rows", &[1000]), floats("rate", &[0.1])];
     writeln!(out, "outside: {}", program.step(&outside).is_err()).unwrap();
     writeln!(out, "again: {}", answer(Library::load(None))).unwrap();
