@@ -69,6 +69,17 @@ impl Graph {
         }
     }
 
+    /// Checks that a node can be what a forward pass answers.
+    ///
+    /// # Errors
+    /// Row numbers.
+    pub fn check_output(&self, output: NodeId) -> Result<()> {
+        match self.node(output).element {
+            Element::Float => Ok(()),
+            Element::Index => Err(Error::new(format!("graph: {} has row numbers, not floats", self.label(output)))),
+        }
+    }
+
     fn is_input(&self, id: NodeId) -> bool {
         matches!(self.node(id).op, Op::Input { .. })
     }

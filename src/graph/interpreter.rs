@@ -32,6 +32,7 @@ impl Engine for Interpreter {
         output: NodeId,
         parameters: &[(String, Vec<f32>)],
     ) -> Result<Box<dyn Evaluator>> {
+        graph.check_output(output)?;
         let states = states(graph, parameters)?;
         Ok(Box::new(Evaluation { graph: graph.clone(), output, states }))
     }

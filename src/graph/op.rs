@@ -144,11 +144,8 @@ impl Op {
 
     /// Whether each element of the result depends on the elements at the same place alone (or on scalars).
     pub fn is_element_wise(&self) -> bool {
-        match self {
-            Op::Add(..) | Op::Sub(..) | Op::Mul(..) | Op::Div(..) => true,
-            Op::Sqrt(_) | Op::Sigmoid(_) | Op::Relu(_) | Op::Sign(_) | Op::Exp(_) => true,
-            _ => false,
-        }
+        let of_two = matches!(self, Op::Add(..) | Op::Sub(..) | Op::Mul(..) | Op::Div(..));
+        of_two || matches!(self, Op::Sqrt(_) | Op::Sigmoid(_) | Op::Relu(_) | Op::Sign(_) | Op::Exp(_))
     }
 
     /// The operation's name in messages and in the text form of a graph.

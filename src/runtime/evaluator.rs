@@ -5,7 +5,7 @@ use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
 use crate::error::{Error, Result};
-use crate::graph::{Element, Evaluator, Feed, Graph, NodeId, Shape};
+use crate::graph::{Evaluator, Feed, Graph, NodeId, Shape};
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::inputs::Inputs;
 use crate::runtime::onnx::{lower_forward, model_bytes};
@@ -41,9 +41,7 @@ impl OnnxEvaluator {
         session: impl FnOnce(&[u8]) -> ort::Result<Session>,
     ) -> Result<Self> {
         graph.check_states(parameters)?;
-        if graph.node(output).element != Element::Float {
-            return Err(Error::new(format!("graph: {} are row numbers, not an output", graph.label(output))));
-        }
+        graph.check_output(output)?;
         let model = model_bytes(lower_forward(graph, &[(output, OUTPUT)], parameters));
         if model.len() > LARGEST_MODEL {
             return Err(Error::new(format!(

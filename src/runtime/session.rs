@@ -56,7 +56,8 @@ impl OnnxEngine {
             .with_inter_op_spinning(false)?
             .with_flush_to_zero()?;
         if let Device::Cuda { index } = device {
-            let provider = ep::CUDA::default().with_device_id(index as i32).build().error_on_failure();
+            // TensorFloat-32 would round the factors of matrix products to ten bits.
+            let provider = ep::CUDA::default().with_device_id(index as i32).with_tf32(false).build().error_on_failure();
             builder = builder.with_execution_providers([provider])?;
         }
         builder.commit_from_memory(model)

@@ -46,7 +46,7 @@ impl Feeder {
                 Masks { share: mlp.dropout, values: vec![Vec::new(); inputs.len()], inputs, rng }
             }
         };
-        let (optimiser, objective) = (optimiser.clone(), model.objective);
+        let (optimiser, objective) = (*optimiser, model.objective);
         Self { optimiser, objective, options, n_parts, train, levels, masks, classes: Vec::new(), steps_done: 0 }
     }
 

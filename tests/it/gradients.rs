@@ -88,7 +88,7 @@ const CASES: &[Case] = &[
     Case { operands: &[("BK", Draw::Any), ("KW", Draw::Any)], build: |g, x, _, _| {
         // More terms than are summed in one go.
         let wide = g.matmul(x[0], x[1], false, false)?;
-        g.matmul(wide, wide, false, true)
+        g.matmul(wide, x[1], false, true)
     } },
     Case { operands: &[("BK", Draw::Apart)], build: |g, x, _, _| g.relu(x[0]) },
     Case { operands: &[("B", Draw::Apart)], build: |g, x, _, _| {

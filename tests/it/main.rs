@@ -2,10 +2,12 @@
 
 mod behaviour;
 mod core;
+mod evaluators;
 mod golden;
 mod gradients;
 mod metrics;
 mod onnx;
+mod optimisers;
 mod pca;
 mod reference;
 mod report;

@@ -62,12 +62,30 @@ fn random_step(rng: &mut Rng) -> (Step, Vec<(String, Vec<f32>)>, usize, usize) {
         let (a, b) = (pick(), pick());
         let squashed = g.sigmoid(b).unwrap();
         let positive = g.add(one, squashed).unwrap();
-        let next = match rng.below(6) {
+        let is_matrix = g.shape(a).rank() == 2;
+        let next = match rng.below(12) {
             0 => g.add(a, b),
             1 => g.sub(a, rate),
             2 => g.mul(a, positive),
             3 => g.div(a, positive),
             4 => g.sqrt(positive),
+            5 => g.relu(a),
+            6 => g.exp(squashed),
+            7 if is_matrix => g.log_softmax(a),
+            8 if is_matrix => {
+                // Of `B` and of `K` terms; the middle is `[K, K]`.
+                let gram = g.matmul(squashed, squashed, true, false).unwrap();
+                let whole = g.matmul(a, gram, false, rng.below(2) == 0).unwrap();
+                g.sigmoid(whole)
+            }
+            9 if is_matrix => {
+                let sums = g.sum_rows(squashed).unwrap();
+                g.repeat_rows(sums, a)
+            }
+            10 if is_matrix => {
+                let chosen = g.one_hot(rows, n_rows).unwrap();
+                g.matmul(chosen, table, false, false)
+            }
             _ => g.sub(a, b),
         };
         pool.push(next.unwrap());
