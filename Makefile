@@ -45,10 +45,10 @@ test_debug: debug  ## the same with the debug build
 	@$(PYTHON3) scripts/test.py debug
 
 # The pages that a Rust test leaves behind: an ordinary one, a large one, one that means harm.
-report_test: configure/onnxruntime/done  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)
+report_test: demo  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { echo "report_test: no $${CHROMIUM:-chromium} here; Debian and Ubuntu have it: apt-get install chromium"; exit 1; }
 	cargo test --release --test it report::every_sample
-	@$(PYTHON3) tests/report/chromium.py --screenshots build/report $(CARGO_TARGET_DIR)/tmp/report-*.html
+	@$(PYTHON3) tests/report/chromium.py --screenshots build/report build/report.html $(CARGO_TARGET_DIR)/tmp/report-*.html
 
 lint:  ## rustfmt, clippy and rustdoc alone, warnings denied; needs neither Python packages nor ONNX Runtime
 	@$(PYTHON3) scripts/test.py lint

@@ -13,6 +13,7 @@ import duckdb
 
 EXTENSION = "build/release/cofi.duckdb_extension"
 DATABASE = pathlib.Path("build/demo.duckdb")
+REPORT = "build/report.html"
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 42
 FILM, USER = "Star Wars (1977)", 196
 
@@ -42,10 +43,8 @@ SELECT * FROM cofi_train('ratings', 50)"""),
     ("Predict the first held-out ratings by id", """
 SELECT user, item, title, rating, cofi_predict(user, item) AS predicted
 FROM held_out JOIN films USING (item) ORDER BY user, item LIMIT 5"""),
-    ("How far off all held-out predictions are, and those of the biases alone", """
-SELECT sqrt(avg((coalesce(cofi_predict(user, item), cofi_baseline(user, item)) - rating) ** 2)) AS rmse,
-       sqrt(avg((cofi_baseline(user, item) - rating) ** 2)) AS rmse_of_baseline
-FROM held_out"""),
+    ("How good the model is on the held-out ratings, beside its baselines", """
+SELECT * FROM cofi_evaluate('held_out')"""),
     (f"Ten films like {FILM}", f"""
 SELECT rank, title, similarity
 FROM (SELECT unnest(cofi_similar(item, 10), recursive := true) FROM films WHERE title = '{FILM}') JOIN films USING (item)
@@ -57,6 +56,8 @@ ORDER BY rank"""),
 SELECT title, bias, n_ratings FROM cofi_items() JOIN films ON item = id ORDER BY bias DESC LIMIT 5"""),
     ("And the five worst", """
 SELECT title, bias, n_ratings FROM cofi_items() JOIN films ON item = id ORDER BY bias LIMIT 5"""),
+    ("The model in pictures: open the file in a browser", f"""
+SELECT * FROM cofi_report('default', '{REPORT}', titles := 'films')"""),
 ]  # fmt: skip
 
 

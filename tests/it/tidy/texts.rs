@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cofi::train::OPTIONS;
+use cofi::train::{OPTIONS, PRESETS};
 
 use super::{MODULES, nothing, repository_file, source};
 
@@ -34,6 +34,18 @@ fn readme_names_every_option_and_no_other() {
     assert_eq!(rows_below(&read("README.md"), "| option | type | default | range | meaning |"), expected);
 }
 
+/// The last column, a figure, is measured and not known here.
+#[test]
+fn readme_names_every_preset_and_what_it_sets() {
+    let rows = rows_below(&read("README.md"), "| preset | what it is | sets | MovieLens 100K |");
+    assert_eq!(rows.len(), PRESETS.len());
+    for (preset, row) in PRESETS.iter().zip(rows) {
+        let sets: Vec<_> = preset.defaults.iter().map(|(name, value)| format!("{name} := {value}")).collect();
+        let expected = format!("| `'{}'` | {} | `{}` | ", preset.name, preset.meaning, sets.join(", "));
+        assert!(row.starts_with(&expected), "{row} is not {expected}");
+    }
+}
+
 #[test]
 fn versions_agree_where_they_are_named() {
     let [newest, oldest] = ["2.0", "1.5"].map(|name| {
@@ -58,6 +70,10 @@ fn versions_agree_where_they_are_named() {
     }
 
     let onnxruntime = between(&read("scripts/onnxruntime.py"), "\nVERSION = \"", "\"");
+    for host in ["2.0", "1.5"] {
+        let pin = between(&read(&format!("scripts/hosts/duckdb-{host}.txt")), "onnxruntime==", "\n");
+        assert_eq!(pin, onnxruntime, "the ONNX Runtime that reads exported models on DuckDB {host}");
+    }
     for file in ["README.md", "NOTICES.md"] {
         assert!(read(file).contains(&onnxruntime), "{file} does not name ONNX Runtime {onnxruntime}");
     }
