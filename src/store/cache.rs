@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
+use crate::score::Interaction;
 use crate::store::connections::Database;
 use crate::store::load::load_model;
 use crate::store::model::StoredModel;
 use crate::store::names::ModelName;
-use crate::store::schema::{ModelVersion, Store};
+use crate::store::schema::Store;
 use crate::store::session::Session;
 
 /// Models by where they are and what they are called.
@@ -33,7 +34,7 @@ impl Database {
         let store = Store::for_model(&session, model)?;
         if let Some(known) = self.cache().get(&store, &model.name)
             && store.find(&session, &model.name)? == Some(known.version)
-            && has_its_tables(&session, &store, known.version)
+            && has_its_tables(&session, &store, &known)
         {
             return Ok(known);
         }
@@ -49,8 +50,13 @@ impl Database {
 }
 
 /// Whether nobody has dropped one of a model's tables.
-fn has_its_tables(session: &Session, store: &Store, version: ModelVersion) -> bool {
-    session.prepare(&store.sql(include_str!("../../sql/check_model.sql"), &[("id", &version.id.to_string())])).is_ok()
+fn has_its_tables(session: &Session, store: &Store, model: &StoredModel) -> bool {
+    let id = model.version.id.to_string();
+    let parts = model.embeddings.parts();
+    let has_layers = parts.interaction != Interaction::Dot || parts.classes.is_some();
+    let is_there = |sql| session.prepare(&store.sql(sql, &[("id", &id)])).is_ok();
+    is_there(include_str!("../../sql/check_model.sql"))
+        && (!has_layers || is_there(include_str!("../../sql/check_layers.sql")))
 }
 
 impl ModelCache {

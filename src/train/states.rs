@@ -79,6 +79,7 @@ pub(super) fn continue_from(
     rows: [&[Option<u32>]; 2],
     states: &mut [(String, Vec<f32>)],
 ) -> Result<()> {
+    check_form(stored, model, scale)?;
     let parts = stored.parts();
     let factors = Factors::of(model, scale);
     let [user_rows, item_rows] = rows;
@@ -121,11 +122,23 @@ pub(super) fn continue_from(
         put(CLASS_WEIGHTS, classes.weights(), None, 1, 1.0)?;
         put(CLASS_OFFSETS, classes.offsets(), None, 1, 1.0)?;
     }
+    Ok(())
+}
+
+/// Refuses stored embeddings of another form than the model's, by the option that says so.
+fn check_form(stored: &Embeddings, model: &Model, scale: &Scale) -> Result<()> {
+    let parts = stored.parts();
     let n_stored = |biases: &Option<Vec<f32>>| usize::from(biases.is_some());
+    let has_same_layers = match (&model.architecture, &parts.interaction) {
+        (Architecture::Mlp(mlp), Interaction::Layers(layers)) => mlp.hidden == Mlp::of(layers).hidden,
+        _ => true,
+    };
     let same_form = [
-        ("bias", model.biases as usize == n_stored(&parts.users.biases) + n_stored(&parts.items.biases)),
         ("architecture", matches!(model.architecture, Architecture::Dot) == (parts.interaction == Interaction::Dot)),
+        ("layers", has_same_layers),
+        ("n_factors", (model.user_width, model.item_width) == (parts.users.width, parts.items.width)),
         ("loss", matches!(model.objective, Objective::CrossEntropy { .. }) == parts.classes.is_some()),
+        ("bias", model.biases as usize == n_stored(&parts.users.biases) + n_stored(&parts.items.biases)),
         ("y_range", embeddings_range(model, scale) == parts.range),
     ];
     match same_form.into_iter().find(|(_, is_same)| !is_same) {
