@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::error::Result;
 use crate::ids::{ItemIdx, UserIdx};
 use crate::metrics::{Judged, Ranking, RankingTotals, Scores};
-use crate::ratings::{HeldOutRating, Seen};
+use crate::ratings::{MeasuredItem, MeasuredRating, Seen};
 use crate::score::{Embeddings, Predictor};
 
 /// What is compared: the model; the mean of its training ratings; what is known of each side on its own; for rankings, the items
@@ -51,11 +51,11 @@ pub struct RankingOptions {
 ///
 /// # Errors
 /// A failure of the predictor's network.
-pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[HeldOutRating]) -> Result<Vec<Metric>> {
-    let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item)).collect();
+pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[MeasuredRating]) -> Result<Vec<Metric>> {
+    let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
     let predictions = predictor.judge(&pairs)?;
     let score = |judged: &mut dyn Iterator<Item = Judged>| Scores::of(judged, subject.levels);
-    let plain = |row: &HeldOutRating, prediction| Judged { rating: row.value, prediction, level: None };
+    let plain = |row: &MeasuredRating, prediction| Judged { rating: row.value, prediction, level: None };
     let model = rows.iter().zip(&predictions).map(|(row, prediction)| Judged {
         rating: row.value,
         prediction: prediction.rating,
@@ -64,7 +64,7 @@ pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[H
     let scores = [
         score(&mut { model }),
         score(&mut rows.iter().map(|row| plain(row, subject.mean as f32))),
-        score(&mut rows.iter().map(|row| plain(row, subject.embeddings.baseline(row.user, row.item)))),
+        score(&mut rows.iter().map(|row| plain(row, subject.embeddings.baseline(row.user, row.item.known())))),
     ];
     let [Some(model), Some(mean), Some(biases)] = scores else { return Ok(Vec::new()) };
     let metric = |name: &str, of: &dyn Fn(&Scores) -> Option<f64>, better: Better| {
@@ -94,7 +94,7 @@ pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[H
 pub fn ranking_metrics(
     predictor: &mut Predictor,
     subject: Subject<'_>,
-    rows: &[HeldOutRating],
+    rows: &[MeasuredRating],
     options: RankingOptions,
 ) -> Result<Vec<Metric>> {
     let n_items = subject.item_counts.len();
@@ -104,17 +104,18 @@ pub fn ranking_metrics(
 
     let mut totals = [const { None }; 3].map(|_: Option<()>| RankingTotals::new(options.k));
     for (user, of_user) in by_user(rows) {
-        let relevant: HashSet<Wanted> = of_user.relevant(options.relevant_from);
+        let relevant: HashSet<MeasuredItem> = of_user.relevant(options.relevant_from);
         let excluded: Vec<u32> = excluded(subject.seen.items(user), &of_user);
-        let best = |order: &[u32]| -> Vec<Wanted> {
+        let best = |order: &[u32]| -> Vec<MeasuredItem> {
             let left = order.iter().filter(|item| excluded.binary_search(item).is_err());
-            left.take(options.k).map(|item| Wanted::Known(ItemIdx(*item))).collect()
+            left.take(options.k).map(|item| MeasuredItem::Known(ItemIdx(*item))).collect()
         };
         if relevant.is_empty() {
             continue;
         }
         let recommended = predictor.recommend(user, options.k, &excluded)?;
-        let recommended: Vec<Wanted> = recommended.iter().map(|item| Wanted::Known(ItemIdx(item.index))).collect();
+        let recommended: Vec<MeasuredItem> =
+            recommended.iter().map(|item| MeasuredItem::Known(ItemIdx(item.index))).collect();
         totals[0].add(&recommended, &relevant);
         totals[1].add(&best(&by_baseline), &relevant);
         totals[2].add(&best(&by_count), &relevant);
@@ -159,38 +160,30 @@ impl Metric {
     }
 }
 
-/// An item that somebody wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Wanted {
-    Known(ItemIdx),
-    /// One that the model does not know, by the row that it stands in.
-    Unknown(usize),
-}
-
 /// The rows of one user: item and rating.
 #[derive(Default)]
-struct OfUser(Vec<(Wanted, f32)>);
+struct OfUser(Vec<(MeasuredItem, f32)>);
 
 impl OfUser {
-    fn relevant(&self, from: Option<f64>) -> HashSet<Wanted> {
+    fn relevant(&self, from: Option<f64>) -> HashSet<MeasuredItem> {
         let is_relevant = |rating: f32| from.is_none_or(|from| f64::from(rating) >= from);
         self.0.iter().filter(|(_, rating)| is_relevant(*rating)).map(|(item, _)| *item).collect()
     }
 }
 
 /// The rows of each known user, in the order of their indices.
-fn by_user(rows: &[HeldOutRating]) -> BTreeMap<UserIdx, OfUser> {
+fn by_user(rows: &[MeasuredRating]) -> BTreeMap<UserIdx, OfUser> {
     let mut users: BTreeMap<UserIdx, OfUser> = BTreeMap::new();
-    for (place, row) in rows.iter().enumerate() {
-        let Some(user) = row.user else { continue };
-        let item = row.item.map_or(Wanted::Unknown(place), Wanted::Known);
-        users.entry(user).or_default().0.push((item, row.value));
+    for row in rows {
+        if let Some(user) = row.user {
+            users.entry(user).or_default().0.push((row.item, row.value));
+        }
     }
     users
 }
 
 /// What a user has rated, ascending, without the items of the rows.
 fn excluded(seen: &[u32], of_user: &OfUser) -> Vec<u32> {
-    let asked: HashSet<Wanted> = of_user.0.iter().map(|(item, _)| *item).collect();
-    seen.iter().copied().filter(|item| !asked.contains(&Wanted::Known(ItemIdx(*item)))).collect()
+    let asked: HashSet<MeasuredItem> = of_user.0.iter().map(|(item, _)| *item).collect();
+    seen.iter().copied().filter(|item| !asked.contains(&MeasuredItem::Known(ItemIdx(*item)))).collect()
 }

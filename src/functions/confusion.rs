@@ -33,7 +33,7 @@ impl TableFunction for Confusion {
                  measures how far predictions are off",
             ));
         };
-        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item)).collect();
+        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
         let mut counts = Counts::new(levels);
         for (row, prediction) in rows.iter().zip(predictor.judge(&pairs)?) {
             counts.add(Judged { rating: row.value, prediction: prediction.rating, level: prediction.level });

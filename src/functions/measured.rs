@@ -7,7 +7,7 @@ use crate::functions::arguments::Arguments;
 use crate::functions::prediction::predictor_of;
 use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
-use crate::ratings::HeldOutRating;
+use crate::ratings::MeasuredRating;
 use crate::score::Predictor;
 use crate::store::{MeasuredRows, ModelName, NamedColumns, Source, StoredModel, read_measured};
 
@@ -30,7 +30,7 @@ pub struct Found {
     /// Predicts by it.
     pub predictor: Predictor,
     /// The ratings, at least one.
-    pub rows: Vec<HeldOutRating>,
+    pub rows: Vec<MeasuredRating>,
 }
 
 impl Measured {

@@ -45,7 +45,7 @@ impl TableFunction for Pca {
             OptionValue::Integer(n) if n >= 1 && n <= most as i64 => n as usize,
             other => {
                 let allowed = format!("a whole number from 1 to {most}");
-                return Err(Error::argument("n_components", other, allowed, "3 is enough for most pictures"));
+                return Err(Error::argument("n_components", other, allowed, ""));
             }
         };
         let top = match arguments.named("top") {

@@ -11,7 +11,7 @@ use crate::functions::prediction::predictor_of;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::ids::{Id, ItemIdx};
 use crate::metrics::{Confusion, Judged, Scores};
-use crate::ratings::{HeldOutRating, Split};
+use crate::ratings::{MeasuredRating, Split};
 use crate::report::text::count;
 use crate::report::{
     BiasPicture, ConfusionPicture, EpochPoint, ItemMap, MapPoint, RatingError, Report as Pictures, html,
@@ -115,7 +115,7 @@ impl Report {
             // The table may be gone since, or changed: then there is nothing to judge by, and the page says so.
             None => held_out(session, model).unwrap_or_default(),
         };
-        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item)).collect();
+        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
         let predictions = predictor_of(model, self.library.as_deref())?.judge(&pairs)?;
         let judged = rows.iter().zip(predictions).map(|(row, prediction)| Judged {
             rating: row.value,
@@ -127,8 +127,9 @@ impl Report {
 }
 
 /// The ratings that the training of a model held out, read again.
-fn held_out(session: &Session, model: &StoredModel) -> Result<Vec<HeldOutRating>> {
+fn held_out(session: &Session, model: &StoredModel) -> Result<Vec<MeasuredRating>> {
     let spec = &model.spec;
+    session.use_place(&spec.place)?;
     let column = |role: &str| spec.columns.get(role).cloned();
     let columns = NamedColumns {
         user: column("user"),

@@ -28,6 +28,8 @@ pub struct Request {
     device: DeviceRequest,
     /// Every option with its value.
     options: BTreeMap<String, OptionValue>,
+    /// The database and schema in which names without them are looked up.
+    place: (String, String),
     /// The setting `cofi_onnxruntime`.
     library: Option<String>,
     /// The setting `threads`.
@@ -77,6 +79,11 @@ impl Request {
             (None, true) => {
                 let stored = call.database.model(call.caller.connection_id, &call.caller.search_path, &model)?;
                 options.fall_back_on_stored(stored.spec.options.clone());
+                // Another split would validate on what the stored model has learned from.
+                for name in ["seed", "time_col", "mean"] {
+                    options.expect_unchanged(name, None)?;
+                }
+                options.expect_unchanged("validation_fraction", Some(&OptionValue::Integer(0)))?;
             }
             (None, false) => {}
         }
@@ -101,6 +108,7 @@ impl Request {
         }
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
+        let place = session.current_place()?;
         let ratings = resolve(call, &session, "ratings", &ratings_text, &columns, Purpose::Training)?;
         let validation = match validation_text {
             Some(text) => Some((resolve(call, &session, "validation", &text, &columns, Purpose::Measuring)?, text)),
@@ -117,6 +125,7 @@ impl Request {
             validation,
             device,
             options: options.taken(),
+            place,
             library: call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty()),
             threads,
             show_progress: call.context.setting("enable_progress_bar").is_some_and(|setting| setting == "true"),
@@ -183,6 +192,7 @@ impl Request {
         Spec {
             options: self.options.clone(),
             ratings: self.ratings_text.clone(),
+            place: self.place.clone(),
             columns: by_role.into_iter().filter_map(|(role, name)| Some((role.to_owned(), name?.clone()))).collect(),
             ratings_per_step: training.batch_size(),
             user_width,

@@ -197,6 +197,36 @@ pub struct HeldOutRating {
     pub value: f32,
 }
 
+/// A rating to measure a stored model on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeasuredRating {
+    /// Who rated, where the model knows the user.
+    pub user: Option<UserIdx>,
+    /// What was rated.
+    pub item: MeasuredItem,
+    /// The rating, in its own unit.
+    pub value: f32,
+}
+
+/// An item that somebody has rated, whether a model knows it or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MeasuredItem {
+    /// One of the model's.
+    Known(ItemIdx),
+    /// Another one, numbered by arrival.
+    Unknown(u32),
+}
+
+impl MeasuredItem {
+    /// The item, where the model knows it.
+    pub fn known(self) -> Option<ItemIdx> {
+        match self {
+            Self::Known(item) => Some(item),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// Where each user's rows start when rows are ordered by user, and behind the last user where all end: `[U + 1]`.
 fn start_of_each(n_users: usize, users: impl Iterator<Item = u32>) -> Vec<usize> {
     let mut starts = vec![0; n_users + 1];

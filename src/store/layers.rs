@@ -57,17 +57,21 @@ pub(super) fn tensors_of(parts: &Parts) -> Vec<Tensor> {
 /// # Errors
 /// Tensors that do not fit together, or that nobody knows: somebody edited the table.
 pub(super) fn parts_of(mut tensors: Vec<Tensor>) -> Result<(Interaction, Option<Classes>)> {
-    let mut take = |name: &str| {
-        let place = tensors.iter().position(|tensor| tensor.name == name)?;
-        Some(tensors.remove(place).values)
+    let mut take = |name: &str, n_columns: Option<usize>| -> Result<Option<Vec<f32>>> {
+        let Some(place) = tensors.iter().position(|tensor| tensor.name == name) else { return Ok(None) };
+        let tensor = tensors.remove(place);
+        match tensor.n_columns == n_columns.unwrap_or(tensor.values.len()) {
+            true => Ok(Some(tensor.values)),
+            false => Err(Error::new(format!("{name} has n_columns = {}", tensor.n_columns))),
+        }
     };
     let mut layers = Vec::new();
-    while let Some(weights) = take(&layer_tensor(layers.len() + 1, WEIGHTS)) {
-        let bias = take(&layer_tensor(layers.len() + 1, BIAS))
-            .ok_or_else(|| Error::new(format!("layer {} has no bias", layers.len() + 1)))?;
+    while let Some(bias) = take(&layer_tensor(layers.len() + 1, BIAS), None)? {
+        let weights = take(&layer_tensor(layers.len() + 1, WEIGHTS), Some(bias.len()))?
+            .ok_or_else(|| Error::new(format!("layer {} has no weights", layers.len() + 1)))?;
         layers.push(Layer { weights, bias });
     }
-    let classes = match (take(CLASS_VALUES), take(CLASS_WEIGHTS), take(CLASS_OFFSETS)) {
+    let classes = match (take(CLASS_VALUES, None)?, take(CLASS_WEIGHTS, None)?, take(CLASS_OFFSETS, None)?) {
         (Some(values), Some(weights), Some(offsets)) => Some(Classes::new(values, weights, offsets)?),
         (None, None, None) => None,
         _ => return Err(Error::new("the classes have lost a tensor")),

@@ -47,6 +47,7 @@ fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<Store
     let users = read_side(session, store, &format!("users_{id}"), spec.user_width)?;
     let items = read_side(session, store, &format!("items_{id}"), spec.item_width)?;
     let (interaction, classes) = read_layers(session, store, &id, &spec)?;
+    check_levels(&spec, classes.as_ref())?;
     let baseline = match (users.deviations, items.deviations) {
         (Some(users), Some(items)) => Baseline::DampedMeans { mean: *mean as f32, users, items },
         (None, None) => Baseline::OwnBiases,
@@ -84,6 +85,16 @@ struct SideTable {
     table: Table,
     deviations: Option<Vec<f32>>,
     counts: Vec<u32>,
+}
+
+/// The distinct ratings are ascending, and those of a classifier are its classes.
+fn check_levels(spec: &Spec, classes: Option<&Classes>) -> Result<()> {
+    let levels = spec.levels.as_deref().unwrap_or_default();
+    let is_ascending = levels.is_sorted_by(|a, b| a < b) && levels.iter().all(|level| level.is_finite());
+    if is_ascending && classes.is_none_or(|classes| classes.values() == levels) {
+        return Ok(());
+    }
+    Err(Error::new("the levels in its spec are not ascending ratings, or not its classes"))
 }
 
 fn read_side(session: &Session, store: &Store, table: &str, width: usize) -> Result<SideTable> {

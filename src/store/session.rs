@@ -68,6 +68,11 @@ impl Session {
         Ok(Transaction { session: self, open: true })
     }
 
+    /// Looks names up in one schema of one database from now on.
+    pub fn use_place(&self, (database, schema): &(String, String)) -> Result<()> {
+        self.use_search_path(&format!("{}.{}", quote_identifier(database), quote_identifier(schema)))
+    }
+
     /// Looks names up as the caller would: `search_path` is the caller's setting, empty where it was never set.
     pub fn use_search_path(&self, search_path: &str) -> Result<()> {
         match search_path {

@@ -148,6 +148,11 @@ impl Training {
             let mut predictor = predictor(Arc::clone(&embeddings), || Ok(Arc::clone(&self.engine)))?;
             let scores = validate(&mut predictor, &self.dataset, &self.plan)?;
             let loss = scores.and_then(|scores| scores.loss);
+            if self.config.patience.is_some() && loss.is_none() {
+                return Err(Error::new(
+                    "patience: no validation row has a rating that is one of the classes, so no epoch can be judged; validate on other rows",
+                ));
+            }
             self.note(loss, embeddings);
             scores
         };

@@ -31,6 +31,21 @@ impl Options {
         self.fallback = options;
     }
 
+    /// Makes sure that an option that the caller gave has the value that a stored model was trained with, or `other`.
+    ///
+    /// # Errors
+    /// Another value.
+    pub fn expect_unchanged(&self, name: &'static str, other: Option<&OptionValue>) -> Result<()> {
+        let (Some(given), Some(stored)) = (self.given.get(name), self.fallback.get(name)) else { return Ok(()) };
+        let is_same =
+            |value: &OptionValue| given == value || given.as_real().is_some_and(|real| value.as_real() == Some(real));
+        if is_same(stored) || other.is_some_and(is_same) {
+            return Ok(());
+        }
+        let allowed = format!("{stored}, which the stored model was trained with");
+        Err(Error::argument(name, given, allowed, "leave it out, or train without warm_start"))
+    }
+
     /// Whether the caller gave an option.
     pub fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)

@@ -1,7 +1,7 @@
 //! From a configuration and ratings to everything that a training starts from.
 
 use crate::error::{Error, Result};
-use crate::ids::Vocabulary;
+use crate::ids::{IdKind, Vocabulary};
 use crate::model::{Architecture, Biases, CLASS_OFFSETS, CLASS_WEIGHTS, Model, Objective, StepOptions};
 use crate::ratings::{Dataset, class_of};
 use crate::rng::Rng;
@@ -76,6 +76,8 @@ impl Plan {
             objective,
         };
         if let Some(stored) = warm_start {
+            expect_kind("user", stored.users, &dataset.users)?;
+            expect_kind("item", stored.items, &dataset.items)?;
             model.mu = working_mu(&model, &scale, stored.embeddings.parts().mu);
             let keep = |width: &mut usize, stored: usize| {
                 if config.n_factors.is_none() {
@@ -92,6 +94,14 @@ impl Plan {
         if let Some(stored) = warm_start {
             let user_rows = rows_in(stored.users, &dataset.users);
             let item_rows = rows_in(stored.items, &dataset.items);
+            for (what, rows) in [("user", &user_rows), ("item", &item_rows)] {
+                if rows.iter().all(Option::is_none) {
+                    return Err(Error::new(format!(
+                        "warm_start: the stored model knows no {what} of the ratings; name the columns that it was trained on, or train without \
+                         warm_start"
+                    )));
+                }
+            }
             continue_from(stored.embeddings, &model, &scale, [&user_rows, &item_rows], &mut initial)?;
         }
         let step_options = StepOptions {
@@ -161,6 +171,22 @@ fn start_at_frequencies(model: &Model, frequencies: &[f64], initial: &mut [(Stri
             *offset = (frequency.ln() - f64::from(weight) * score) as f32;
         }
     }
+}
+
+/// The split is a hash of ids as they are, so an id of another type could land on the other side.
+fn expect_kind(what: &str, stored: &Vocabulary, found: &Vocabulary) -> Result<()> {
+    if stored.kind() == found.kind() {
+        return Ok(());
+    }
+    let name = |vocabulary: &Vocabulary| match vocabulary.kind() {
+        IdKind::Integer => "integers",
+        IdKind::Text => "text",
+    };
+    Err(Error::new(format!(
+        "warm_start: the {what}s of the ratings are {}, those of the stored model {}; cast them in a query, or train without warm_start",
+        name(found),
+        name(stored)
+    )))
 }
 
 /// For each id of `of` its row in `stored`, where it has one.

@@ -15,6 +15,8 @@ pub struct Spec {
     pub options: BTreeMap<String, OptionValue>,
     /// The ratings as the caller named them.
     pub ratings: String,
+    /// The database and schema in which that name was looked up.
+    pub place: (String, String),
     /// The columns that were read, by role: `user`, `item`, `rating`, and `weight` and `time` where there are such.
     pub columns: BTreeMap<String, String>,
     /// Ratings a step, as it was chosen.
@@ -75,6 +77,7 @@ mod tests {
         let spec = Spec {
             options: options.map(|(name, value)| (name.to_owned(), value)).into(),
             ratings: "ratings".to_owned(),
+            place: ("memory".to_owned(), "main".to_owned()),
             columns: [("user".to_owned(), "u".to_owned())].into(),
             ratings_per_step: 64,
             user_width: 50,
