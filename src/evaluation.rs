@@ -166,7 +166,8 @@ struct OfUser(Vec<(MeasuredItem, f32)>);
 
 impl OfUser {
     fn relevant(&self, from: Option<f64>) -> HashSet<MeasuredItem> {
-        let is_relevant = |rating: f32| from.is_none_or(|from| f64::from(rating) >= from);
+        // As floats: a rating of 0.7 is one from 0.7 on, though its float is a little less.
+        let is_relevant = |rating: f32| from.is_none_or(|from| rating >= from as f32);
         self.0.iter().filter(|(_, rating)| is_relevant(*rating)).map(|(item, _)| *item).collect()
     }
 }

@@ -3,12 +3,15 @@
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
-use crate::functions::measured::{Found, MEASURED_ARGUMENTS, Measured};
+use crate::functions::measured::{Found, MEASURED_ARGUMENTS, Measured, as_written};
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::metrics::{Confusion as Counts, Judged};
 
 /// The columns of the answer.
 const COLUMNS: [Column; 3] = [("actual", Type::Double), ("predicted", Type::Double), ("n", Type::Bigint)];
+
+/// The most ratings that are no value the model knows, each of which has rows of its own.
+const MOST_OTHERS: usize = 1000;
 
 /// A row for each actual and each predicted rating value: the nearest to the prediction, of a classifier the most probable one.
 pub struct Confusion(Measured);
@@ -37,9 +40,15 @@ impl TableFunction for Confusion {
         let mut counts = Counts::new(levels);
         for (row, prediction) in rows.iter().zip(predictor.judge(&pairs)?) {
             counts.add(Judged { rating: row.value, prediction: prediction.rating, level: prediction.level });
+            if counts.n_actual() > levels.len() + MOST_OTHERS {
+                return Err(Error::new(format!(
+                    "ratings: more than {MOST_OTHERS} distinct ratings are none that the model was trained on: expected at most so many, as \
+                     each has rows of its own; round the ratings in a query"
+                )));
+            }
         }
         let cells = counts.cells().map(|cell| {
-            let real = |value: f32| Cell::Double(f64::from(value));
+            let real = |value: f32| Cell::Double(as_written(value));
             vec![real(cell.actual), real(cell.predicted), Cell::Bigint(cell.n as i64)]
         });
         Ok(Cells::rows(&COLUMNS, cells.collect()))

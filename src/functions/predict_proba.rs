@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::functions::host::{Type, Vector};
+use crate::functions::measured::as_written;
 use crate::functions::predict::known_pairs;
 use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, for_each_model, overloads};
 
@@ -24,13 +25,14 @@ impl ScalarFunction for PredictProba {
             };
             let known = known_pairs(input, rows, &loaded.model, output)?;
             let scores = loaded.predictor()?.scores(&known.users, &known.items)?;
-            let mut probabilities = vec![0.0; classes.values().len()];
+            let ratings: Vec<f64> = classes.values().iter().copied().map(as_written).collect();
+            let mut probabilities = vec![0.0; ratings.len()];
             for (row, score) in known.rows.into_iter().zip(scores) {
                 classes.probabilities(score, &mut probabilities);
-                let (entries, first) = output.push_list(row, classes.values().len())?;
+                let (entries, first) = output.push_list(row, ratings.len())?;
                 let (keys, values) = (entries.field(0), entries.field(1));
-                for (class, (value, probability)) in classes.values().iter().zip(&probabilities).enumerate() {
-                    keys.set(first + class, f64::from(*value));
+                for (class, (rating, probability)) in ratings.iter().zip(&probabilities).enumerate() {
+                    keys.set(first + class, *rating);
                     values.set(first + class, *probability);
                 }
             }

@@ -1,4 +1,4 @@
-//! The tables of ratings that callers name: found, or the reason why one that the caller may see cannot be read.
+//! The tables that callers name: found, or the reason why one that the caller may see cannot be read.
 
 use crate::error::{Error, Result};
 use crate::functions::caller::Visibility;
@@ -30,8 +30,21 @@ pub fn resolve(
         Purpose::Training => Source::resolve(session, argument, relation, columns),
         Purpose::Measuring => Source::resolve_to_measure(session, argument, relation, columns),
     };
-    let relation = Relation::parse(argument, text)?;
-    let Relation::Named(name) = &relation else { return source(relation) };
+    find(call, session, argument, Relation::parse(argument, text)?, source)
+}
+
+/// Looks up a relation by `read`; `argument` names it in errors.
+///
+/// # Errors
+/// A relation that is not there, is temporary or not yet committed; those of `read`.
+pub fn find<T>(
+    call: &Call<'_>,
+    session: &Session,
+    argument: &str,
+    relation: Relation,
+    read: impl FnOnce(Relation) -> Result<T>,
+) -> Result<T> {
+    let Relation::Named(name) = &relation else { return read(relation) };
     let name = name.clone();
     let place = session.current_place()?;
     let visible = call.context.look_up(&name, &place);
@@ -42,7 +55,7 @@ pub fn resolve(
              query in parentheses"
         )));
     }
-    source(relation).map_err(|error| match (is_missing(&error), visible) {
+    read(relation).map_err(|error| match (is_missing(&error), visible) {
         (true, Some(_)) if !session.knows(name.table()).unwrap_or(true) => Error::new(format!(
             "{argument} = '{name}': the table was created by this transaction, which is not yet committed: cofi reads through a \
              connection of its own, which does not see it; COMMIT first"

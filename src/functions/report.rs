@@ -8,6 +8,7 @@ use crate::functions::arguments::Arguments;
 use crate::functions::files::OutputFile;
 use crate::functions::host::Type;
 use crate::functions::prediction::predictor_of;
+use crate::functions::relation::{Purpose, find, resolve};
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::ids::{Id, ItemIdx};
 use crate::metrics::{Confusion, Judged, Scores};
@@ -18,8 +19,7 @@ use crate::report::{
 };
 use crate::score::{Baseline, principal_components};
 use crate::store::{
-    MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, list_history, read_measured,
-    read_titles,
+    MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, Titles, list_history, read_measured,
 };
 use crate::train::OptionValue;
 
@@ -39,8 +39,8 @@ const MOST_LEVELS: usize = 20;
 pub struct Report {
     model: ModelName,
     file: OutputFile,
-    titles: Option<Relation>,
-    ratings: Option<Relation>,
+    titles: Option<Titles>,
+    ratings: Option<Source>,
     /// The setting `cofi_onnxruntime`.
     library: Option<String>,
 }
@@ -56,11 +56,22 @@ impl TableFunction for Report {
     fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let model = ModelName::parse(&arguments.positional_text("model")?)?;
         let file = OutputFile::new(call.context, arguments.positional_text("path")?)?;
-        let mut relation = |argument: &'static str| match arguments.named_text(argument)? {
-            Some(text) => Relation::parse(argument, &text).map(Some),
-            None => Ok(None),
+        let session = call.database.training(call.caller.connection_id)?;
+        session.use_search_path(&call.caller.search_path)?;
+        let titles = match arguments.named_text("titles")? {
+            Some(text) => {
+                let relation = Relation::parse("titles", &text)?;
+                Some(find(call, &session, "titles", relation, |relation| Titles::resolve(&session, relation))?)
+            }
+            None => None,
         };
-        let (titles, ratings) = (relation("titles")?, relation("ratings")?);
+        let ratings = match arguments.named_text("ratings")? {
+            Some(text) => {
+                let columns = NamedColumns::default();
+                Some(resolve(call, &session, "ratings", &text, &columns, Purpose::Measuring)?)
+            }
+            None => None,
+        };
         let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
         Ok((Self { model, file, titles, ratings, library }, COLUMNS.to_vec()))
     }
@@ -79,7 +90,7 @@ impl Report {
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let titles = match &self.titles {
-            Some(relation) => read_titles(&session, relation, &model)?,
+            Some(titles) => titles.read(&session, &model)?,
             None => HashMap::new(),
         };
         let epochs = epochs(&session, &self.model)?;
@@ -107,11 +118,7 @@ impl Report {
     /// Predictions of the ratings that the caller names, or else of those that the training held out, where they are still there.
     fn judged(&self, session: &Session, model: &Arc<StoredModel>) -> Result<Vec<Judged>> {
         let rows = match &self.ratings {
-            Some(relation) => {
-                let columns = NamedColumns::default();
-                let source = Source::resolve_to_measure(session, "ratings", relation.clone(), &columns)?;
-                read_measured(session, &source, MeasuredRows::All, model)?
-            }
+            Some(source) => read_measured(session, source, MeasuredRows::All, model)?,
             // The table may be gone since, or changed: then there is nothing to judge by, and the page says so.
             None => held_out(session, model).unwrap_or_default(),
         };
