@@ -142,7 +142,7 @@ fn held_out(session: &Session, model: &StoredModel) -> Result<Vec<MeasuredRating
         user: column("user"),
         item: column("item"),
         rating: column("rating"),
-        weight: None,
+        weight: column("weight"),
         time: column("time"),
     };
     if !spec.word("validation").is_empty() {
@@ -257,7 +257,7 @@ fn errors_by_rating(levels: &[f32], judged: &[Judged]) -> Option<Vec<RatingError
     (!errors.is_empty()).then_some(errors)
 }
 
-/// The most rated items on the first two principal components of all items.
+/// The most rated items on their first two principal components.
 fn map(names: &Names<'_>) -> Result<Option<ItemMap>> {
     let table = &names.model.embeddings.parts().items;
     if table.width < 2 {

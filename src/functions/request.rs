@@ -103,7 +103,7 @@ impl Request {
                 "time_col",
                 quoted(time),
                 "no column where validation names a table: both say what is held out",
-                "leave one of them out",
+                "give one of them, and NULL for the other where a stored model has it",
             ));
         }
         let session = call.database.training(call.caller.connection_id)?;
