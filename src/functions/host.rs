@@ -181,16 +181,58 @@ impl Chunk {
         unsafe { ffi::duckdb_vector_size() as usize }
     }
 
-    /// A column to read or to write.
+    /// A column.
     pub fn column(&self, index: usize) -> Vector<'_> {
         // SAFETY: the chunk is valid; the functions of this crate only ask for columns they declared.
         Vector::of(unsafe { ffi::duckdb_data_chunk_get_vector(self.0, index as u64) })
     }
 }
 
-/// A column of a chunk.
+/// A column of a chunk to read. Where it lies is asked once: asking the host again for each row costs as much as a short row does.
 ///
-/// Rows read are below the chunk's length and rows written below its capacity, and the accessor fits the declared type:
+/// Rows are below the chunk's length, and the accessor fits the declared type: every function of this crate keeps to the columns
+/// that it declared.
+pub struct ReadColumn {
+    data: *const c_void,
+    /// A bit for every row, 64 in a word, 0 where it is NULL; a null pointer where no row is.
+    validity: *const u64,
+}
+
+impl ReadColumn {
+    /// # Safety
+    /// The chunk that `vector` belongs to stays as it is for as long as the result is used.
+    pub unsafe fn new(vector: &Vector<'_>) -> Self {
+        // SAFETY: the vector is valid; nothing is read yet.
+        unsafe { Self { data: vector.data::<c_void>(), validity: ffi::duckdb_vector_get_validity(vector.0) } }
+    }
+
+    /// Whether a row is NULL.
+    pub fn is_null(&self, row: usize) -> bool {
+        // SAFETY: a column without NULLs has no mask; one with NULLs has a bit for every row.
+        !self.validity.is_null() && unsafe { self.validity.add(row / 64).read() } >> (row % 64) & 1 == 0
+    }
+
+    /// The value of a row of a fixed-width type.
+    pub fn get<T: FixedWidth>(&self, row: usize) -> T {
+        // SAFETY: see the type's doc.
+        unsafe { self.data.cast::<T>().add(row).read() }
+    }
+
+    /// The text of a row.
+    pub fn text(&self, row: usize) -> Result<&str> {
+        // SAFETY: the row holds a string of the host, which lives as long as the callback's chunk. The host only reads it.
+        let bytes = unsafe {
+            let string = self.data.cast::<ffi::duckdb_string_t>().add(row).cast_mut();
+            let length = ffi::duckdb_string_t_length(*string) as usize;
+            std::slice::from_raw_parts(ffi::duckdb_string_t_data(string).cast::<u8>(), length)
+        };
+        std::str::from_utf8(bytes).map_err(|error| Error::new("a text is not valid UTF-8").with_source(error))
+    }
+}
+
+/// A column of a chunk to write.
+///
+/// Rows are below the chunk's capacity, and the accessor fits the declared type:
 /// every function of this crate keeps to the columns that it declared.
 #[derive(Clone, Copy)]
 pub struct Vector<'a>(ffi::duckdb_vector, PhantomData<&'a ()>);
@@ -207,15 +249,6 @@ impl<'a> Vector<'a> {
         Self(vector, PhantomData)
     }
 
-    /// Whether a row is NULL.
-    pub fn is_null(self, row: usize) -> bool {
-        // SAFETY: a vector without NULLs has no mask; one with NULLs has a bit for every row.
-        unsafe {
-            let mask = ffi::duckdb_vector_get_validity(self.0);
-            !mask.is_null() && !ffi::duckdb_validity_row_is_valid(mask, row as u64)
-        }
-    }
-
     /// Makes a row NULL.
     pub fn set_null(self, row: usize) {
         // SAFETY: the mask is made writable before it is used.
@@ -225,33 +258,25 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// The value of a row of a fixed-width type.
-    pub fn get<T: FixedWidth>(self, row: usize) -> T {
-        // SAFETY: see the type's doc.
-        unsafe { self.data::<T>().add(row).read() }
-    }
-
     /// Writes a row of a fixed-width type.
     pub fn set<T: FixedWidth>(self, row: usize, value: T) {
         // SAFETY: see the type's doc.
         unsafe { self.data::<T>().add(row).write(value) };
     }
 
+    /// Writes rows of a fixed-width type, each with its place.
+    pub fn set_each<T: FixedWidth>(self, rows: impl IntoIterator<Item = (usize, T)>) {
+        // SAFETY: see the type's doc.
+        unsafe {
+            let data = self.data::<T>();
+            rows.into_iter().for_each(|(row, value)| data.add(row).write(value));
+        }
+    }
+
     /// Writes consecutive rows of a fixed-width type.
     pub fn set_slice<T: FixedWidth>(self, first_row: usize, values: &[T]) {
         // SAFETY: see the type's doc; the host's memory does not overlap ours.
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.data::<T>().add(first_row), values.len()) };
-    }
-
-    /// The text of a row.
-    pub fn text(self, row: usize) -> Result<&'a str> {
-        // SAFETY: the row holds a string of the host, which lives as long as the callback's chunk.
-        let bytes = unsafe {
-            let string = self.data::<ffi::duckdb_string_t>().add(row);
-            let length = ffi::duckdb_string_t_length(*string) as usize;
-            std::slice::from_raw_parts(ffi::duckdb_string_t_data(string).cast::<u8>(), length)
-        };
-        std::str::from_utf8(bytes).map_err(|error| Error::new("a text is not valid UTF-8").with_source(error))
     }
 
     /// Writes the text of a row.

@@ -20,7 +20,7 @@ impl ScalarFunction for Predict {
         for_each_model(models, input, 2, output, |rows, loaded| {
             let known = known_pairs(input, rows, &loaded.model, output)?;
             let ratings = loaded.predictor()?.predict(&known.users, &known.items)?;
-            known.rows.into_iter().zip(ratings).for_each(|(row, rating)| output.set(row, rating));
+            output.set_each(known.rows.into_iter().zip(ratings));
             Ok(())
         })
     }

@@ -8,7 +8,7 @@ use duckdb::ffi;
 
 use crate::error::{Error, Result};
 use crate::functions::caller::{Caller, Context};
-use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
+use crate::functions::host::{Chunk, ReadColumn, Type, Vector, c_string, contain, drop_box};
 use crate::functions::prediction::predictor_of;
 use crate::ids::{Id, IdKind};
 use crate::score::Predictor;
@@ -37,15 +37,24 @@ pub struct Overload {
 }
 
 /// The arguments of a chunk of rows.
-pub struct Input {
-    chunk: Chunk,
-    parameters: Vec<Type>,
+pub struct Input<'a> {
+    len: usize,
+    columns: Vec<ReadColumn>,
+    parameters: &'a [Type],
 }
 
-impl Input {
+impl<'a> Input<'a> {
+    /// # Safety
+    /// `chunk` stays as it is for as long as the result is used, and has columns of the types `parameters`.
+    unsafe fn new(chunk: &Chunk, parameters: &'a [Type]) -> Self {
+        // SAFETY: the caller's promise.
+        let columns = (0..parameters.len()).map(|index| unsafe { ReadColumn::new(&chunk.column(index)) });
+        Self { len: chunk.len(), columns: columns.collect(), parameters }
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
-        self.chunk.len()
+        self.len
     }
 
     /// The number of arguments of the overload that was called.
@@ -53,19 +62,14 @@ impl Input {
         self.parameters.len()
     }
 
-    /// Whether an argument of a row is NULL.
-    pub fn is_null(&self, argument: usize, row: usize) -> bool {
-        self.chunk.column(argument).is_null(row)
-    }
-
     /// Whether any argument of a row is NULL.
     pub fn any_null(&self, row: usize) -> bool {
-        (0..self.n_arguments()).any(|argument| self.is_null(argument, row))
+        self.columns.iter().any(|column| column.is_null(row))
     }
 
     /// An id that is not NULL.
     pub fn id(&self, argument: usize, row: usize) -> Result<Id<'_>> {
-        let column = self.chunk.column(argument);
+        let column = &self.columns[argument];
         match self.parameters[argument] {
             Type::Bigint => Ok(Id::Integer(column.get(row))),
             _ => column.text(row).map(Id::Text),
@@ -82,17 +86,17 @@ impl Input {
 
     /// A text that is not NULL.
     pub fn text(&self, argument: usize, row: usize) -> Result<&str> {
-        self.chunk.column(argument).text(row)
+        self.columns[argument].text(row)
     }
 
     /// A whole number that is not NULL.
     pub fn bigint(&self, argument: usize, row: usize) -> i64 {
-        self.chunk.column(argument).get(row)
+        self.columns[argument].get(row)
     }
 
     /// A truth value that is not NULL.
     pub fn boolean(&self, argument: usize, row: usize) -> bool {
-        self.chunk.column(argument).get(row)
+        self.columns[argument].get(row)
     }
 }
 
@@ -118,6 +122,7 @@ pub fn for_each_model(
     output: Vector,
     mut each: impl FnMut(&[usize], &mut Loaded) -> Result<()>,
 ) -> Result<()> {
+    let is_named = input.n_arguments() > model_argument;
     let mut current: Option<&str> = None;
     let mut rows = Vec::with_capacity(input.len());
     for row in 0..input.len() {
@@ -125,15 +130,14 @@ pub fn for_each_model(
             output.set_null(row);
             continue;
         }
-        let name = match input.n_arguments() > model_argument {
-            true => input.text(model_argument, row)?,
-            false => ModelName::DEFAULT,
-        };
-        if let Some(before) = current.filter(|before| *before != name) {
-            each(&rows, models.get(before)?)?;
-            rows.clear();
+        if is_named || current.is_none() {
+            let name = if is_named { input.text(model_argument, row)? } else { ModelName::DEFAULT };
+            if let Some(before) = current.filter(|before| *before != name) {
+                each(&rows, models.get(before)?)?;
+                rows.clear();
+            }
+            current = Some(name);
         }
-        current = Some(name);
         rows.push(row);
     }
     match current {
@@ -300,7 +304,7 @@ unsafe extern "C" fn call<F: ScalarFunction>(
     contain(report, || {
         let registered = unsafe { &*ffi::duckdb_scalar_function_get_extra_info(info).cast::<Registered>() };
         let models = unsafe { &mut *ffi::duckdb_scalar_function_get_state(info).cast::<Models>() };
-        let input = Input { chunk: unsafe { Chunk::new(input) }, parameters: registered.parameters.clone() };
+        let input = unsafe { Input::new(&Chunk::new(input), &registered.parameters) };
         F::call(models, &input, unsafe { Vector::new(output) }).map_err(|error| error.context(F::NAME))
     });
 }
