@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release report_test lint check demo data bench clean clean_all
+.PHONY: help configure debug release test test_debug test_release report_test lint check demo data bench seeds clean clean_all
 
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ demo: release data  ## a recommender for MovieLens 100K in a real DuckDB
 
 bench: release data configure/venv-torch/done  ## MSE on MovieLens 100K, three seeds, beside a PyTorch loop where PyTorch can be had
 	@configure/venv-torch/bin/python benches/quality.py
+
+seeds: release data  ## the recipes that cofi comes from, in SQL, beside the figures of their authors: about half an hour
+	@$(PYTHON) benches/seeds.py
 
 # PyTorch is the peer to compare with, not a requirement: without it the comparison is left out, and said to be.
 configure/venv-torch/done: scripts/hosts/duckdb-2.0.txt

@@ -91,7 +91,7 @@ def with_torch(train, held, spec, seed, threads):
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     begin = time.monotonic()
-    low, high, init, batch_size = spec["lo"], spec["hi"], spec["init_std"], spec["batch_size"]
+    low, high, init, batch_size = spec["lo"], spec["hi"], spec["init_std"], spec["ratings_per_step"]
     n_users, n_items = (int(max(train[:, side].max(), held[:, side].max())) + 1 for side in (0, 1))
     tables = [torch.empty(n, width) for n, width in ((n_users, N_FACTORS), (n_items, N_FACTORS), (n_users, 1), (n_items, 1))]
     for table in tables:

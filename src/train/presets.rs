@@ -21,7 +21,7 @@ pub const PRESETS: [Preset; 6] = [
     Preset {
         name: "dot",
         defaults: &[
-            ("weight_decay", "0"),
+            ("weight_decay", "0.01"),
             ("batch_size", "64"),
             ("y_range", "NULL"),
             ("mean", "false"),
@@ -32,7 +32,7 @@ pub const PRESETS: [Preset; 6] = [
     Preset {
         name: "dot_range",
         defaults: &[
-            ("weight_decay", "0"),
+            ("weight_decay", "0.01"),
             ("batch_size", "64"),
             ("y_range", "'fastai'"),
             ("mean", "false"),
@@ -45,17 +45,22 @@ pub const PRESETS: [Preset; 6] = [
         defaults: &[
             ("architecture", "'mlp'"),
             ("layers", "[100]"),
+            ("dropout", "0.2"),
             ("weight_decay", "0.01"),
             ("batch_size", "64"),
             ("y_range", "'fastai'"),
-            ("mean", "false"),
-            ("bias", "false"),
         ],
         meaning: "a neural network of one hidden layer, embeddings of fastai's widths",
     },
     Preset {
         name: "cross_entropy",
-        defaults: &[("loss", "'cross_entropy'"), ("weight_decay", "0.1"), ("batch_size", "64"), ("y_range", "NULL")],
+        defaults: &[
+            ("loss", "'cross_entropy'"),
+            ("weight_decay", "0.1"),
+            ("batch_size", "64"),
+            ("y_range", "NULL"),
+            ("mean", "false"),
+        ],
         meaning: "each rating value a class",
     },
     Preset {
@@ -72,7 +77,7 @@ pub const PRESETS: [Preset; 6] = [
             ("schedule", "'constant'"),
             ("batch_size", "'full'"),
             ("accumulate", "32"),
-            ("epochs", "4000"),
+            ("epochs", "4100"),
             ("init", "'kaiming_uniform'"),
             ("bias", "'user'"),
             ("mean", "false"),
