@@ -108,7 +108,8 @@ def with_torch(train, held, spec, seed, threads):
     users, items = torch.from_numpy(train[:, 0].copy()), torch.from_numpy(train[:, 1].copy())
     ratings = torch.from_numpy(train[:, 2].astype(numpy.float32))
     # The factors decay, the biases do not.
-    groups = [{"params": tables[:2], "weight_decay": spec["weight_decay"]}, {"params": tables[2:], "weight_decay": 0}]
+    decay = 0.2 if spec["weight_decay"] == "auto" else spec["weight_decay"]
+    groups = [{"params": tables[:2], "weight_decay": decay}, {"params": tables[2:], "weight_decay": 0}]
     optimiser = torch.optim.AdamW(groups, eps=spec["eps"])
     n_steps, step = spec["epochs"] * -(-len(ratings) // batch_size), 0
     for _ in range(spec["epochs"]):
