@@ -19,3 +19,8 @@ pub fn predictor_of(model: &StoredModel, library: Option<&str>) -> Result<Predic
         Ok(engine)
     })
 }
+
+/// A rating value as the caller wrote it: 0.7, where its 32 bits are 0.699999988.
+pub fn as_double(rating: f32) -> f64 {
+    rating.to_string().parse().unwrap_or(f64::from(rating))
+}

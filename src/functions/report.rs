@@ -1,13 +1,13 @@
 //! `cofi_report(model, path, ...)`: a model in pictures, as one file.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
 use crate::functions::files::OutputFile;
 use crate::functions::host::Type;
 use crate::functions::prediction::predictor_of;
+use crate::functions::relation::{Purpose, find, resolve};
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::ids::{Id, ItemIdx};
 use crate::metrics::{Confusion, Judged, Scores};
@@ -16,10 +16,10 @@ use crate::report::text::count;
 use crate::report::{
     BiasPicture, ConfusionPicture, EpochPoint, ItemMap, MapPoint, RatingError, Report as Pictures, html,
 };
-use crate::score::{Baseline, principal_components};
+use crate::score::{Baseline, Prediction, principal_components};
 use crate::store::{
     MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, list_history, read_measured,
-    read_titles,
+    read_titles, title_columns,
 };
 use crate::train::OptionValue;
 
@@ -40,7 +40,7 @@ pub struct Report {
     model: ModelName,
     file: OutputFile,
     titles: Option<Relation>,
-    ratings: Option<Relation>,
+    ratings: Option<Source>,
     /// The setting `cofi_onnxruntime`.
     library: Option<String>,
 }
@@ -56,11 +56,21 @@ impl TableFunction for Report {
     fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let model = ModelName::parse(&arguments.positional_text("model")?)?;
         let file = OutputFile::new(call.context, arguments.positional_text("path")?)?;
-        let mut relation = |argument: &'static str| match arguments.named_text(argument)? {
-            Some(text) => Relation::parse(argument, &text).map(Some),
-            None => Ok(None),
+        let (titles, ratings) = (arguments.named_text("titles")?, arguments.named_text("ratings")?);
+        let session = call.database.training(call.caller.connection_id)?;
+        session.use_search_path(&call.caller.search_path)?;
+        let titles = match titles {
+            Some(text) => Some(find(call, &session, "titles", &text, |titles| {
+                title_columns(&session, &titles)?;
+                Ok(titles)
+            })?),
+            None => None,
         };
-        let (titles, ratings) = (relation("titles")?, relation("ratings")?);
+        let columns = NamedColumns::default();
+        let ratings = match ratings {
+            Some(text) => Some(resolve(call, &session, "ratings", &text, &columns, Purpose::Measuring)?),
+            None => None,
+        };
         let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
         Ok((Self { model, file, titles, ratings, library }, COLUMNS.to_vec()))
     }
@@ -83,8 +93,10 @@ impl Report {
             None => HashMap::new(),
         };
         let epochs = epochs(&session, &self.model)?;
-        let judged = self.judged(&session, &model)?;
+        let rows = self.rows(&session, &model)?;
+        // Predicting may take long, and a training may be waiting.
         drop(session);
+        let judged = self.judged(&rows, &model)?;
         let names = Names { model: &model, titles };
         let levels = model.spec.levels.as_deref().filter(|levels| (2..=MOST_LEVELS).contains(&levels.len()));
         Ok(Pictures {
@@ -104,25 +116,25 @@ impl Report {
         })
     }
 
-    /// Predictions of the ratings that the caller names, or else of those that the training held out, where they are still there.
-    fn judged(&self, session: &Session, model: &Arc<StoredModel>) -> Result<Vec<Judged>> {
-        let rows = match &self.ratings {
-            Some(relation) => {
-                let columns = NamedColumns::default();
-                let source = Source::resolve_to_measure(session, "ratings", relation.clone(), &columns)?;
-                read_measured(session, &source, MeasuredRows::All, model)?
-            }
+    /// The ratings that the caller names, or else those that the training held out, where they are still there.
+    fn rows(&self, session: &Session, model: &StoredModel) -> Result<Vec<MeasuredRating>> {
+        match &self.ratings {
+            Some(source) => read_measured(session, source, MeasuredRows::All, model),
             // The table may be gone since, or changed: then there is nothing to judge by, and the page says so.
-            None => held_out(session, model).unwrap_or_default(),
-        };
-        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
-        let predictions = predictor_of(model, self.library.as_deref())?.judge(&pairs)?;
-        let judged = rows.iter().zip(predictions).map(|(row, prediction)| Judged {
-            rating: row.value,
-            prediction: prediction.rating,
-            level: prediction.level,
-        });
-        Ok(judged.collect())
+            None => Ok(held_out(session, model).unwrap_or_default()),
+        }
+    }
+
+    fn judged(&self, rows: &[MeasuredRating], model: &StoredModel) -> Result<Vec<Judged>> {
+        let mut judged = Vec::with_capacity(rows.len());
+        predictor_of(model, self.library.as_deref())?.judge(
+            rows,
+            |row| (row.user, row.item.known()),
+            |row, Prediction { rating, level, .. }| {
+                judged.push(Judged { rating: row.value, prediction: rating, level });
+            },
+        )?;
+        Ok(judged)
     }
 }
 
@@ -250,7 +262,7 @@ fn errors_by_rating(levels: &[f32], judged: &[Judged]) -> Option<Vec<RatingError
     (!errors.is_empty()).then_some(errors)
 }
 
-/// The most rated items on the first two principal components of all items.
+/// The most rated items on their first two principal components.
 fn map(names: &Names<'_>) -> Result<Option<ItemMap>> {
     let table = &names.model.embeddings.parts().items;
     if table.width < 2 {

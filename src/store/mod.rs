@@ -30,4 +30,4 @@ pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
 pub use source::{Relation, Source};
-pub use titles::read_titles;
+pub use titles::{read_titles, title_columns};

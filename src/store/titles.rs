@@ -20,22 +20,12 @@ const TITLE_NAMES: &[&str] = &["title", "name", "label", "item_name", "movie_tit
 /// # Errors
 /// No such relation; fewer than two columns; ids that cannot be cast to the model's kind.
 pub fn read_titles(session: &Session, relation: &Relation, model: &StoredModel) -> Result<HashMap<u32, String>> {
-    let described = described_columns(session, "titles", relation)?;
-    let columns: Vec<(&str, &str)> = described.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
-    let by_name = |names: &[&str]| names.iter().find_map(|name| position(&columns, name));
-    let title = by_name(TITLE_NAMES).or((columns.len() > 1).then_some(1));
-    let item = by_name(ITEM_NAMES).filter(|item| Some(*item) != title).or(Some(0));
-    let (Some(item), Some(title)) = (item, title.filter(|title| Some(*title) != item)) else {
-        return Err(Error::new(format!(
-            "titles: expected a column of items and one of titles, found: {}; give a query, as in '(SELECT item, title FROM ...)'",
-            list(&columns)
-        )));
-    };
+    let (item, title) = title_columns(session, relation)?;
     let sql = fill(
         include_str!("../../sql/read_titles.sql"),
         &[
-            ("item", &quote_identifier(columns[item].0)),
-            ("title", &quote_identifier(columns[title].0)),
+            ("item", &quote_identifier(&item)),
+            ("title", &quote_identifier(&title)),
             ("item_type", id_type(model.items.kind())),
             ("relation", &relation.to_sql()),
         ],
@@ -49,4 +39,23 @@ pub fn read_titles(session: &Session, relation: &Relation, model: &StoredModel) 
         Some((item.0, text(row.get(1)?)?.to_owned()))
     });
     Ok(named.collect())
+}
+
+/// The names of the columns of items and of titles.
+///
+/// # Errors
+/// No such relation, in the host's words; fewer than two columns.
+pub fn title_columns(session: &Session, relation: &Relation) -> Result<(String, String)> {
+    let described = described_columns(session, "titles", relation)?;
+    let columns: Vec<(&str, &str)> = described.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
+    let by_name = |names: &[&str]| names.iter().find_map(|name| position(&columns, name));
+    let title = by_name(TITLE_NAMES).or((columns.len() > 1).then_some(1));
+    let item = by_name(ITEM_NAMES).filter(|item| Some(*item) != title).or(Some(0));
+    let (Some(item), Some(title)) = (item, title.filter(|title| Some(*title) != item)) else {
+        return Err(Error::new(format!(
+            "titles: expected a column of items and one of titles, found: {}; give a query, as in '(SELECT item, title FROM ...)'",
+            list(&columns)
+        )));
+    };
+    Ok((columns[item].0.to_owned(), columns[title].0.to_owned()))
 }
