@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::ids::{ItemIdx, UserIdx};
 use crate::metrics::{Judged, Ranking, RankingTotals, Scores};
 use crate::ratings::{MeasuredItem, MeasuredRating, Seen};
-use crate::score::{Embeddings, Predictor};
+use crate::score::{Embeddings, Prediction, Predictor};
 
 /// What is compared: the model; the mean of its training ratings; what is known of each side on its own; for rankings, the items
 /// with the most training ratings.
@@ -52,17 +52,19 @@ pub struct RankingOptions {
 /// # Errors
 /// A failure of the predictor's network.
 pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[MeasuredRating]) -> Result<Vec<Metric>> {
-    let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
-    let predictions = predictor.judge(&pairs)?;
+    let (mut judged, mut n_known) = (Vec::with_capacity(rows.len()), 0);
+    predictor.judge(
+        rows,
+        |row| (row.user, row.item.known()),
+        |row, Prediction { rating, level, score }| {
+            judged.push(Judged { rating: row.value, prediction: rating, level });
+            n_known += usize::from(score.is_some());
+        },
+    )?;
     let score = |judged: &mut dyn Iterator<Item = Judged>| Scores::of(judged, subject.levels);
     let plain = |row: &MeasuredRating, prediction| Judged { rating: row.value, prediction, level: None };
-    let model = rows.iter().zip(&predictions).map(|(row, prediction)| Judged {
-        rating: row.value,
-        prediction: prediction.rating,
-        level: prediction.level,
-    });
     let scores = [
-        score(&mut { model }),
+        score(&mut judged.into_iter()),
         score(&mut rows.iter().map(|row| plain(row, subject.mean as f32))),
         score(&mut rows.iter().map(|row| plain(row, subject.embeddings.baseline(row.user, row.item.known())))),
     ];
@@ -70,7 +72,6 @@ pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[M
     let metric = |name: &str, of: &dyn Fn(&Scores) -> Option<f64>, better: Better| {
         Metric::new(name, [of(&model), of(&mean), of(&biases), None], better)
     };
-    let n_known = pairs.iter().filter(|(user, item)| user.is_some() && item.is_some()).count();
     let mut metrics = vec![
         metric("n", &|scores| Some(scores.n as f64), Better::Neither),
         metric("mse", &|scores| Some(scores.mse), Better::Lower),
@@ -166,7 +167,7 @@ struct OfUser(Vec<(MeasuredItem, f32)>);
 
 impl OfUser {
     fn relevant(&self, from: Option<f64>) -> HashSet<MeasuredItem> {
-        // As floats: a rating of 0.7 is one from 0.7 on, though its float is a little less.
+        // Compared as the ratings are kept: a rating of 0.7 reaches 0.7.
         let is_relevant = |rating: f32| from.is_none_or(|from| rating >= from as f32);
         self.0.iter().filter(|(_, rating)| is_relevant(*rating)).map(|(item, _)| *item).collect()
     }

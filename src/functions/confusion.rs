@@ -1,16 +1,21 @@
 //! `cofi_confusion(ratings, ...)`: which ratings a model takes for which.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
-use crate::functions::measured::{Found, MEASURED_ARGUMENTS, Measured, as_written};
+use crate::functions::measured::{Found, MEASURED_ARGUMENTS, Measured};
+use crate::functions::prediction::as_double;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::metrics::{Confusion as Counts, Judged};
+use crate::ratings::class_of;
+use crate::score::Prediction;
 
 /// The columns of the answer.
 const COLUMNS: [Column; 3] = [("actual", Type::Double), ("predicted", Type::Double), ("n", Type::Bigint)];
 
-/// The most ratings that are no value the model knows, each of which has rows of its own.
+/// The most rating values besides those that the model was trained on.
 const MOST_OTHERS: usize = 1000;
 
 /// A row for each actual and each predicted rating value: the nearest to the prediction, of a classifier the most probable one.
@@ -36,19 +41,26 @@ impl TableFunction for Confusion {
                  measures how far predictions are off",
             ));
         };
-        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
-        let mut counts = Counts::new(levels);
-        for (row, prediction) in rows.iter().zip(predictor.judge(&pairs)?) {
-            counts.add(Judged { rating: row.value, prediction: prediction.rating, level: prediction.level });
-            if counts.n_actual() > levels.len() + MOST_OTHERS {
+        let mut others = HashSet::new();
+        for row in rows.iter().filter(|row| class_of(levels, row.value).is_none()) {
+            // Each has a row of its own in the table.
+            if others.insert(row.value.to_bits()) && others.len() > MOST_OTHERS {
                 return Err(Error::new(format!(
-                    "ratings: more than {MOST_OTHERS} distinct ratings are none that the model was trained on: expected at most so many, as \
-                     each has rows of its own; round the ratings in a query"
+                    "ratings: more than {MOST_OTHERS} distinct ratings that the model was not trained on: expected a table that can be \
+                     looked through; round the ratings in a query"
                 )));
             }
         }
+        let mut counts = Counts::new(levels);
+        predictor.judge(
+            &rows,
+            |row| (row.user, row.item.known()),
+            |row, Prediction { rating, level, .. }| {
+                counts.add(Judged { rating: row.value, prediction: rating, level });
+            },
+        )?;
         let cells = counts.cells().map(|cell| {
-            let real = |value: f32| Cell::Double(as_written(value));
+            let real = |value: f32| Cell::Double(as_double(value));
             vec![real(cell.actual), real(cell.predicted), Cell::Bigint(cell.n as i64)]
         });
         Ok(Cells::rows(&COLUMNS, cells.collect()))

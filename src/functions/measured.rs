@@ -70,21 +70,3 @@ impl Measured {
         Ok(Found { model, predictor, rows })
     }
 }
-
-/// A rating value as the caller wrote it: 0.1 and not the 32-bit float nearest to it, so that it can be compared with the
-/// caller's own.
-pub fn as_written(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::as_written;
-
-    #[test]
-    fn values_are_the_shortest_that_are_the_same_float() {
-        let written = [0.1, 4.7, -3.3, 0.0, 5.0, 1e-30, 3.4e38, 16_777_217.0];
-        let expected = [0.1, 4.7, -3.3, 0.0, 5.0, 1e-30, 3.4e38, 16_777_216.0];
-        assert_eq!(written.map(|value: f64| as_written(value as f32)), expected);
-    }
-}

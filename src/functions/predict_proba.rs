@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::functions::host::{Type, Vector};
-use crate::functions::measured::as_written;
 use crate::functions::predict::known_pairs;
+use crate::functions::prediction::as_double;
 use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, for_each_model, overloads};
 
 /// The rating values of a classifier, each with its probability; NULL where the model has not seen the user or the item.
@@ -25,15 +25,15 @@ impl ScalarFunction for PredictProba {
             };
             let known = known_pairs(input, rows, &loaded.model, output)?;
             let scores = loaded.predictor()?.scores(&known.users, &known.items)?;
-            let ratings: Vec<f64> = classes.values().iter().copied().map(as_written).collect();
-            let mut probabilities = vec![0.0; ratings.len()];
+            let values: Vec<f64> = classes.values().iter().copied().map(as_double).collect();
+            let mut probabilities = vec![0.0; values.len()];
             for (row, score) in known.rows.into_iter().zip(scores) {
                 classes.probabilities(score, &mut probabilities);
-                let (entries, first) = output.push_list(row, ratings.len())?;
-                let (keys, values) = (entries.field(0), entries.field(1));
-                for (class, (rating, probability)) in ratings.iter().zip(&probabilities).enumerate() {
-                    keys.set(first + class, *rating);
-                    values.set(first + class, *probability);
+                let (entries, first) = output.push_list(row, values.len())?;
+                let (keys, shares) = (entries.field(0), entries.field(1));
+                for (class, (value, probability)) in values.iter().zip(&probabilities).enumerate() {
+                    keys.set(first + class, *value);
+                    shares.set(first + class, *probability);
                 }
             }
             Ok(())

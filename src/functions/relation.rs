@@ -1,4 +1,4 @@
-//! The tables that callers name: found, or the reason why one that the caller may see cannot be read.
+//! The tables of ratings that callers name: found, or the reason why one that the caller may see cannot be read.
 
 use crate::error::{Error, Result};
 use crate::functions::caller::Visibility;
@@ -26,25 +26,25 @@ pub fn resolve(
     columns: &NamedColumns,
     purpose: Purpose,
 ) -> Result<Source> {
-    let source = |relation| match purpose {
+    find(call, session, argument, text, |relation| match purpose {
         Purpose::Training => Source::resolve(session, argument, relation, columns),
         Purpose::Measuring => Source::resolve_to_measure(session, argument, relation, columns),
-    };
-    find(call, session, argument, Relation::parse(argument, text)?, source)
+    })
 }
 
-/// Looks up a relation by `read`; `argument` names it in errors.
+/// Reads the name or query of a relation and looks it up by `look_up`; `argument` names it in errors.
 ///
 /// # Errors
-/// A relation that is not there, is temporary or not yet committed; those of `read`.
+/// A relation that is temporary; those of `look_up`, one that is not there with the reason.
 pub fn find<T>(
     call: &Call<'_>,
     session: &Session,
     argument: &str,
-    relation: Relation,
-    read: impl FnOnce(Relation) -> Result<T>,
+    text: &str,
+    look_up: impl FnOnce(Relation) -> Result<T>,
 ) -> Result<T> {
-    let Relation::Named(name) = &relation else { return read(relation) };
+    let relation = Relation::parse(argument, text)?;
+    let Relation::Named(name) = &relation else { return look_up(relation) };
     let name = name.clone();
     let place = session.current_place()?;
     let visible = call.context.look_up(&name, &place);
@@ -55,7 +55,7 @@ pub fn find<T>(
              query in parentheses"
         )));
     }
-    read(relation).map_err(|error| match (is_missing(&error), visible) {
+    look_up(relation).map_err(|error| match (is_missing(&error), visible) {
         (true, Some(_)) if !session.knows(name.table()).unwrap_or(true) => Error::new(format!(
             "{argument} = '{name}': the table was created by this transaction, which is not yet committed: cofi reads through a \
              connection of its own, which does not see it; COMMIT first"

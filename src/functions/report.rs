@@ -1,7 +1,6 @@
 //! `cofi_report(model, path, ...)`: a model in pictures, as one file.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
@@ -17,7 +16,7 @@ use crate::report::text::count;
 use crate::report::{
     BiasPicture, ConfusionPicture, EpochPoint, ItemMap, MapPoint, RatingError, Report as Pictures, html,
 };
-use crate::score::{Baseline, principal_components};
+use crate::score::{Baseline, Prediction, principal_components};
 use crate::store::{
     MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, Titles, list_history, read_measured,
 };
@@ -56,20 +55,16 @@ impl TableFunction for Report {
     fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let model = ModelName::parse(&arguments.positional_text("model")?)?;
         let file = OutputFile::new(call.context, arguments.positional_text("path")?)?;
+        let (titles, ratings) = (arguments.named_text("titles")?, arguments.named_text("ratings")?);
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
-        let titles = match arguments.named_text("titles")? {
-            Some(text) => {
-                let relation = Relation::parse("titles", &text)?;
-                Some(find(call, &session, "titles", relation, |relation| Titles::resolve(&session, relation))?)
-            }
+        let titles = match titles {
+            Some(text) => Some(find(call, &session, "titles", &text, |relation| Titles::resolve(&session, relation))?),
             None => None,
         };
-        let ratings = match arguments.named_text("ratings")? {
-            Some(text) => {
-                let columns = NamedColumns::default();
-                Some(resolve(call, &session, "ratings", &text, &columns, Purpose::Measuring)?)
-            }
+        let columns = NamedColumns::default();
+        let ratings = match ratings {
+            Some(text) => Some(resolve(call, &session, "ratings", &text, &columns, Purpose::Measuring)?),
             None => None,
         };
         let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
@@ -94,8 +89,10 @@ impl Report {
             None => HashMap::new(),
         };
         let epochs = epochs(&session, &self.model)?;
-        let judged = self.judged(&session, &model)?;
+        let rows = self.rows(&session, &model)?;
+        // Predicting may take long, and a training may be waiting.
         drop(session);
+        let judged = self.judged(&rows, &model)?;
         let names = Names { model: &model, titles };
         let levels = model.spec.levels.as_deref().filter(|levels| (2..=MOST_LEVELS).contains(&levels.len()));
         Ok(Pictures {
@@ -115,21 +112,25 @@ impl Report {
         })
     }
 
-    /// Predictions of the ratings that the caller names, or else of those that the training held out, where they are still there.
-    fn judged(&self, session: &Session, model: &Arc<StoredModel>) -> Result<Vec<Judged>> {
-        let rows = match &self.ratings {
-            Some(source) => read_measured(session, source, MeasuredRows::All, model)?,
+    /// The ratings that the caller names, or else those that the training held out, where they are still there.
+    fn rows(&self, session: &Session, model: &StoredModel) -> Result<Vec<MeasuredRating>> {
+        match &self.ratings {
+            Some(source) => read_measured(session, source, MeasuredRows::All, model),
             // The table may be gone since, or changed: then there is nothing to judge by, and the page says so.
-            None => held_out(session, model).unwrap_or_default(),
-        };
-        let pairs: Vec<_> = rows.iter().map(|row| (row.user, row.item.known())).collect();
-        let predictions = predictor_of(model, self.library.as_deref())?.judge(&pairs)?;
-        let judged = rows.iter().zip(predictions).map(|(row, prediction)| Judged {
-            rating: row.value,
-            prediction: prediction.rating,
-            level: prediction.level,
-        });
-        Ok(judged.collect())
+            None => Ok(held_out(session, model).unwrap_or_default()),
+        }
+    }
+
+    fn judged(&self, rows: &[MeasuredRating], model: &StoredModel) -> Result<Vec<Judged>> {
+        let mut judged = Vec::with_capacity(rows.len());
+        predictor_of(model, self.library.as_deref())?.judge(
+            rows,
+            |row| (row.user, row.item.known()),
+            |row, Prediction { rating, level, .. }| {
+                judged.push(Judged { rating: row.value, prediction: rating, level });
+            },
+        )?;
+        Ok(judged)
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Prediction {
     pub rating: f32,
     /// The most probable rating, where a classifier named one.
     pub level: Option<f32>,
+    /// The score, which goes into the classes of a classifier; absent where a side is unknown.
+    pub score: Option<f32>,
 }
 
 /// A model ready to rate pairs.
@@ -75,26 +77,39 @@ impl Predictor {
         self.embeddings.parts().classes.as_ref()
     }
 
-    /// The prediction of each pair where both sides are known, else its baseline.
+    /// Calls `each` with every row and the prediction of its pair where both sides are known, else its baseline.
+    ///
+    /// Memory does not depend on the number of rows.
     ///
     /// # Errors
     /// A failure of the network.
-    pub fn judge(&mut self, pairs: &[(Option<UserIdx>, Option<ItemIdx>)]) -> Result<Vec<Prediction>> {
-        let known = pairs.iter().filter_map(|(user, item)| Some((user.as_ref()?.0, item.as_ref()?.0)));
-        let (users, items): (Vec<u32>, Vec<u32>) = known.unzip();
-        let mut scores = self.scores(&users, &items)?.into_iter();
-        let classes = self.embeddings.parts().classes.as_ref();
-        let prediction = |(user, item): &(Option<UserIdx>, Option<ItemIdx>)| {
-            let score = if user.is_some() && item.is_some() { scores.next() } else { None };
-            match (score, classes) {
-                (Some(score), Some(classes)) => {
-                    Prediction { rating: classes.expected(score), level: Some(classes.most_probable(score)) }
-                }
-                (Some(score), None) => Prediction { rating: score, level: None },
-                (None, _) => Prediction { rating: self.embeddings.baseline(*user, *item), level: None },
+    pub fn judge<'r, T>(
+        &mut self,
+        rows: &'r [T],
+        pair: impl Fn(&T) -> (Option<UserIdx>, Option<ItemIdx>),
+        mut each: impl FnMut(&'r T, Prediction),
+    ) -> Result<()> {
+        let (mut users, mut items) = (Vec::new(), Vec::new());
+        for block in rows.chunks(PAIRS_AT_A_TIME) {
+            users.clear();
+            items.clear();
+            for (user, item) in block.iter().filter_map(|row| both(pair(row))) {
+                users.push(user.0);
+                items.push(item.0);
             }
-        };
-        Ok(pairs.iter().map(prediction).collect())
+            let mut scores = self.scores(&users, &items)?.into_iter();
+            for row in block {
+                let (user, item) = pair(row);
+                let score = both((user, item)).and_then(|_| scores.next());
+                let (rating, level) = match (score, self.classes()) {
+                    (Some(score), Some(classes)) => (classes.expected(score), Some(classes.most_probable(score))),
+                    (Some(score), None) => (score, None),
+                    (None, _) => (self.embeddings.baseline(user, item), None),
+                };
+                each(row, Prediction { rating, level, score });
+            }
+        }
+        Ok(())
     }
 
     /// The `k` items that a user is expected to rate highest, best first, without those in `exclude` (ascending). The
@@ -153,6 +168,11 @@ impl Predictor {
     }
 }
 
+/// A pair of which both sides are known.
+fn both((user, item): (Option<UserIdx>, Option<ItemIdx>)) -> Option<(UserIdx, ItemIdx)> {
+    user.zip(item)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::parts;
@@ -173,6 +193,12 @@ mod tests {
 
     fn assert_near(actual: f32, expected: f64) {
         assert!((f64::from(actual) - expected).abs() < 1e-6, "{actual} is not {expected}");
+    }
+
+    fn judged(model: &mut Predictor, pairs: &[(Option<UserIdx>, Option<ItemIdx>)]) -> Vec<Prediction> {
+        let mut predictions = Vec::new();
+        model.judge(pairs, |pair| *pair, |_, prediction| predictions.push(prediction)).unwrap();
+        predictions
     }
 
     fn indices(scored: &[Scored]) -> Vec<u32> {
@@ -201,8 +227,9 @@ mod tests {
         let upper = sigmoid(1.25);
         assert_near(model.predict(&[0], &[0]).unwrap()[0], 1.0 + 2.0 * upper);
         assert_eq!(model.scores(&[0], &[0]).unwrap(), [0.875]);
-        let judged = model.judge(&[(Some(UserIdx(0)), Some(ItemIdx(0))), (None, Some(ItemIdx(0)))]).unwrap();
+        let judged = judged(&mut model, &[(Some(UserIdx(0)), Some(ItemIdx(0))), (None, Some(ItemIdx(0)))]);
         assert_eq!((judged[0].level, judged[1].level), (Some(3.0), None));
+        assert_eq!((judged[0].score, judged[1].score), (Some(0.875), None));
         assert_eq!(indices(&model.recommend(UserIdx(1), 3, &[]).unwrap()), [0, 2, 1]);
     }
 
@@ -211,10 +238,28 @@ mod tests {
         let mut model = predictor(|_| ());
         let embeddings = Arc::clone(&model.embeddings);
         let pairs = [(None, Some(ItemIdx(2))), (Some(UserIdx(1)), Some(ItemIdx(1))), (None, None)];
-        let judged = model.judge(&pairs).unwrap();
+        let judged = judged(&mut model, &pairs);
         assert_eq!(judged[0].rating, embeddings.baseline(None, Some(ItemIdx(2))));
         assert_eq!(judged[1].rating, model.predict(&[1], &[1]).unwrap()[0]);
         assert_eq!(judged[2].rating, embeddings.baseline(None, None));
+    }
+
+    #[test]
+    fn many_rows_keep_their_predictions_where_some_are_unknown() {
+        let mut model = predictor(|_| ());
+        let rows: Vec<u32> = (0..5000).collect();
+        let pair = |row: &u32| (Some(UserIdx(row % 2)), (!row.is_multiple_of(7)).then_some(ItemIdx(row % 3)));
+        let mut found = Vec::new();
+        model.judge(&rows, pair, |row, prediction| found.push((*row, prediction.rating))).unwrap();
+        let expected = rows.iter().map(|row| {
+            let (user, item) = pair(row);
+            let rating = match item {
+                Some(item) => model.predict(&[row % 2], &[item.0]).unwrap()[0],
+                None => model.embeddings.baseline(user, item),
+            };
+            (*row, rating)
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>());
     }
 
     /// One layer that adds up all that goes in, and counts the pairs of each call.

@@ -79,7 +79,7 @@ impl Database {
     pub fn training(&self, caller: u64) -> Result<Kept<'_>> {
         if caller == self.training_id || caller == self.reading_id {
             return Err(Error::new(
-                "a function that writes cannot be called inside the query of a training; store its result in a table first",
+                "a table function of cofi cannot be called inside a query that cofi itself reads; store its result in a table first",
             ));
         }
         Kept::lock(&self.training)

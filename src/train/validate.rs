@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::metrics::{Judged, Scores};
 use crate::model::Objective;
-use crate::ratings::{Dataset, HeldOutRating, class_of};
-use crate::score::{Classes, Predictor};
+use crate::ratings::{Dataset, class_of};
+use crate::score::{Classes, Prediction, Predictor};
 use crate::train::plan::Plan;
 use crate::train::report::ValidScores;
 
@@ -13,40 +13,51 @@ use crate::train::report::ValidScores;
 /// # Errors
 /// A failure of the predictor's network.
 pub(super) fn validate(predictor: &mut Predictor, dataset: &Dataset, plan: &Plan) -> Result<Option<ValidScores>> {
-    let pairs: Vec<_> = dataset.valid.iter().map(|row| (row.user, row.item)).collect();
-    let predictions = predictor.judge(&pairs)?;
-    let judged = dataset.valid.iter().zip(&predictions).map(|(row, prediction)| Judged {
-        rating: row.value,
-        prediction: prediction.rating,
-        level: prediction.level,
-    });
+    let classes = predictor.classes().cloned();
+    let mut entropies = CrossEntropies { plan, classes: classes.as_ref(), sum: 0.0, n: 0 };
+    let mut judged = Vec::with_capacity(dataset.valid.len());
+    predictor.judge(
+        &dataset.valid,
+        |row| (row.user, row.item),
+        |row, Prediction { rating, level, score }| {
+            judged.push(Judged { rating: row.value, prediction: rating, level });
+            entropies.add(row.value, score);
+        },
+    )?;
     let Some(scores) = Scores::of(judged, dataset.levels.as_deref()) else { return Ok(None) };
     let loss = match plan.model.objective {
         Objective::MeanSquaredError => Some(scores.mse),
         Objective::HalfSquaredSum => Some(scores.mse * scores.n as f64 / 2.0),
-        Objective::CrossEntropy { .. } => cross_entropy(predictor, &dataset.valid, plan)?,
+        Objective::CrossEntropy { .. } => entropies.mean(),
     };
     Ok(Some(ValidScores { loss, rmse: scores.rmse(), mae: scores.mae, accuracy: scores.accuracy }))
 }
 
-/// The mean of `-log probability` of the rows' classes; rows with an unknown side go by how often each class occurs, rows
-/// whose rating is no class are left out. `None` where no row is left.
-fn cross_entropy(predictor: &mut Predictor, rows: &[HeldOutRating], plan: &Plan) -> Result<Option<f64>> {
-    let known = rows.iter().filter_map(|row| Some((row.user?.0, row.item?.0)));
-    let (users, items): (Vec<u32>, Vec<u32>) = known.unzip();
-    let mut scores = predictor.scores(&users, &items)?.into_iter();
-    let (mut sum, mut n) = (0.0, 0);
-    let Some(classes) = predictor.classes() else { return Ok(None) };
-    for row in rows {
-        let score = if row.user.is_some() && row.item.is_some() { scores.next() } else { None };
-        let Some(class) = class_of(&plan.levels, row.value) else { continue };
-        sum -= match score {
+/// `-log probability` of the classes of rows; rows with an unknown side go by how often each class occurs, rows whose rating
+/// is no class are left out.
+struct CrossEntropies<'a> {
+    plan: &'a Plan,
+    /// Absent where the model is no classifier: then nothing is added up.
+    classes: Option<&'a Classes>,
+    sum: f64,
+    n: u32,
+}
+
+impl CrossEntropies<'_> {
+    fn add(&mut self, rating: f32, score: Option<f32>) {
+        let Some(classes) = self.classes else { return };
+        let Some(class) = class_of(&self.plan.levels, rating) else { return };
+        self.sum -= match score {
             Some(score) => log_probability(classes, score, class as usize),
-            None => plan.frequencies[class as usize].ln(),
+            None => self.plan.frequencies[class as usize].ln(),
         };
-        n += 1;
+        self.n += 1;
     }
-    Ok((n > 0).then(|| sum / f64::from(n)))
+
+    /// `None` where nothing was added.
+    fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / f64::from(self.n))
+    }
 }
 
 /// The logarithm of the softmax, which a probability that is rounded to 0 does not have.

@@ -194,9 +194,11 @@ struct Trained {
 impl Trained {
     /// Of the validation rows.
     fn predictions(&self, engine: &Arc<dyn Engine>) -> Vec<Prediction> {
-        let pairs: Vec<_> = self.dataset.valid.iter().map(|row| (row.user, row.item)).collect();
         let mut predictor = predictor(Arc::clone(&self.embeddings), || Ok(Arc::clone(engine))).unwrap();
-        predictor.judge(&pairs).unwrap()
+        let mut predictions = Vec::new();
+        let rows = &self.dataset.valid;
+        predictor.judge(rows, |row| (row.user, row.item), |_, prediction| predictions.push(prediction)).unwrap();
+        predictions
     }
 }
 
