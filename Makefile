@@ -67,7 +67,7 @@ demo: release data  ## a recommender for MovieLens 100K in a real DuckDB
 bench: release data configure/venv-torch/done  ## MSE on MovieLens 100K, three seeds, beside a PyTorch loop where PyTorch can be had
 	@configure/venv-torch/bin/python benches/quality.py
 
-seeds: release data  ## the recipes that cofi comes from, in SQL, beside the figures of their authors: about half an hour
+seeds: release data  ## the recipes that cofi comes from, in SQL, beside the figures of their authors: about twenty minutes
 	@$(PYTHON) benches/seeds.py
 
 # PyTorch is the peer to compare with, not a requirement: without it the comparison is left out, and said to be.

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::ids::{ItemIdx, UserIdx};
 use crate::metrics::{Judged, Ranking, RankingTotals, Scores};
 use crate::ratings::{MeasuredItem, MeasuredRating, Seen};
-use crate::score::{Embeddings, Prediction, Predictor};
+use crate::score::{Embeddings, Prediction, Predictor, most_rated};
 
 /// What is compared: the model; the mean of its training ratings; what is known of each side on its own; for rankings, the items
 /// with the most training ratings.
@@ -100,10 +100,9 @@ pub fn ranking_metrics(
 ) -> Result<Vec<Metric>> {
     let n_items = subject.item_counts.len();
     let by_baseline: Vec<u32> = subject.embeddings.best_liked(n_items).iter().map(|item| item.index).collect();
-    let mut by_count: Vec<u32> = (0..n_items as u32).collect();
-    by_count.sort_by_key(|item| std::cmp::Reverse(subject.item_counts[*item as usize]));
+    let by_count = most_rated(subject.item_counts);
 
-    let mut totals = [const { None }; 3].map(|_: Option<()>| RankingTotals::new(options.k));
+    let mut totals: [_; 3] = std::array::from_fn(|_| RankingTotals::new(options.k));
     for (user, of_user) in by_user(rows) {
         let relevant: HashSet<MeasuredItem> = of_user.relevant(options.relevant_from);
         let excluded: Vec<u32> = excluded(subject.seen.items(user), &of_user);

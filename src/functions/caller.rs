@@ -47,6 +47,11 @@ impl Context {
         (!value.is_null()).then(|| value.to_string())
     }
 
+    /// The setting `cofi_onnxruntime`: the ONNX Runtime that the caller names, where there is one.
+    pub fn library(&self) -> Option<String> {
+        self.setting("cofi_onnxruntime").filter(|path| !path.is_empty())
+    }
+
     /// Whether the caller's own transaction sees a table or view, and whether it is temporary.
     ///
     /// `place` is the caller's current database and schema.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
 use crate::functions::host::{Chunk, Type};
-use crate::functions::table::{Call, Column, Execution, Rows, TableFunction};
-use crate::ids::{Id, IdKind};
+use crate::functions::table::{Call, Column, Execution, Rows, TableFunction, id_column};
+use crate::ids::Id;
 use crate::score::Table;
 use crate::store::{ModelName, Side, StoredModel};
 
@@ -71,10 +71,7 @@ impl<W: Which> TableFunction for Entities<W> {
 }
 
 fn columns(model: &StoredModel, side: Side) -> Vec<Column> {
-    let id = match model.vocabulary(side).kind() {
-        IdKind::Integer => Type::Bigint,
-        IdKind::Text => Type::Varchar,
-    };
+    let id = id_column(model.vocabulary(side).kind());
     vec![
         ("id", id),
         ("bias", Type::Float),

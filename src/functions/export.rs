@@ -8,7 +8,7 @@ use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableF
 use crate::ids::{Id, IdKind, Vocabulary};
 use crate::model::{ITEM, USER, inference};
 use crate::runtime::{IdInput, Keys, OnnxFile};
-use crate::store::{ModelName, StoredModel};
+use crate::store::{ModelName, StoredModel, id_type};
 
 /// The columns of the answer.
 const COLUMNS: [Column; 5] = [
@@ -49,8 +49,8 @@ impl TableFunction for Export {
             vec![vec![
                 Cell::from(self.file.path()),
                 Cell::Bigint(bytes.len() as i64),
-                Cell::from(sql_type(&model.users)),
-                Cell::from(sql_type(&model.items)),
+                Cell::from(id_type(model.users.kind())),
+                Cell::from(id_type(model.items.kind())),
                 Cell::Text(outputs),
             ]],
         ))
@@ -66,8 +66,8 @@ fn onnx(model: &StoredModel, name: &str) -> Result<(Vec<u8>, String)> {
         ("cofi_version", env!("CARGO_PKG_VERSION").to_owned()),
         ("model", name.to_owned()),
         ("created", utc(model.version.created_at)),
-        ("user_type", sql_type(&model.users).to_owned()),
-        ("item_type", sql_type(&model.items).to_owned()),
+        ("user_type", id_type(model.users.kind()).to_owned()),
+        ("item_type", id_type(model.items.kind()).to_owned()),
     ];
     if let Some(classes) = &model.embeddings.parts().classes {
         let values: Vec<String> = classes.values().iter().map(f32::to_string).collect();
@@ -97,13 +97,6 @@ fn keys(vocabulary: &Vocabulary) -> Keys<'_> {
     match vocabulary.kind() {
         IdKind::Integer => Keys::Integers(vocabulary.iter().filter_map(number).collect()),
         IdKind::Text => Keys::Texts(vocabulary.iter().filter_map(text).collect()),
-    }
-}
-
-fn sql_type(vocabulary: &Vocabulary) -> &'static str {
-    match vocabulary.kind() {
-        IdKind::Integer => "BIGINT",
-        IdKind::Text => "VARCHAR",
     }
 }
 

@@ -21,7 +21,7 @@ impl TableFunction for Info {
     const POSITIONAL: &'static [&'static str] = &[];
 
     fn bind(call: &Call<'_>, _arguments: Arguments) -> Result<(Self, Vec<Column>)> {
-        let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        let library = call.context.library();
         Ok((Self { library }, COLUMNS.to_vec()))
     }
 

@@ -50,7 +50,7 @@ impl Measured {
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let ratings = resolve(call, &session, "ratings", &text, &columns, Purpose::Measuring)?;
-        let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        let library = call.context.library();
         Ok(Self { model, ratings, text, library })
     }
 

@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
-use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
-use crate::ids::{Id, IdKind};
-use crate::score::principal_components;
+use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction, id_column};
+use crate::ids::Id;
+use crate::score::{most_rated, principal_components};
 use crate::store::{ModelName, Side, StoredModel};
 use crate::train::OptionValue;
 
@@ -69,19 +69,16 @@ impl TableFunction for Pca {
             )));
         }
         let counts = model.counts(self.side);
-        let mut chosen: Vec<usize> = (0..counts.len()).collect();
-        chosen.sort_by_key(|index| std::cmp::Reverse(counts[*index]));
+        let mut chosen = most_rated(counts);
         chosen.truncate(self.top.unwrap_or(counts.len()));
-        let factors: Vec<f32> =
-            chosen.iter().flat_map(|index| &table.factors[index * table.width..][..table.width]).copied().collect();
-        let components = principal_components(&factors, table.width, self.n_components)?;
-        let row = |(index, scores): (&usize, &[f32])| {
-            let id = match model.vocabulary(self.side).id(*index as u32) {
+        let components = principal_components(&table.factors_of(&chosen), table.width, self.n_components)?;
+        let row = |(index, scores): (&u32, &[f32])| {
+            let id = match model.vocabulary(self.side).id(*index) {
                 Some(Id::Integer(id)) => Cell::Bigint(id),
                 Some(Id::Text(id)) => Cell::from(id),
                 None => Cell::Null,
             };
-            let mut cells = vec![id, Cell::Bigint(i64::from(counts[*index]))];
+            let mut cells = vec![id, Cell::Bigint(i64::from(counts[*index as usize]))];
             cells.extend(scores.iter().map(|score| Cell::Float(*score)));
             cells
         };
@@ -91,10 +88,7 @@ impl TableFunction for Pca {
 }
 
 fn columns(model: &StoredModel, side: Side, n_components: usize) -> Vec<Column> {
-    let id = match model.vocabulary(side).kind() {
-        IdKind::Integer => Type::Bigint,
-        IdKind::Text => Type::Varchar,
-    };
+    let id = id_column(model.vocabulary(side).kind());
     let name = match side {
         Side::Users => "user",
         Side::Items => "item",

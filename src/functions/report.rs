@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use duckdb::types::Value;
+
 use crate::error::{Error, Result};
 use crate::functions::arguments::Arguments;
 use crate::functions::files::OutputFile;
@@ -9,14 +11,14 @@ use crate::functions::host::Type;
 use crate::functions::prediction::predictor_of;
 use crate::functions::relation::{Purpose, find, resolve};
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
-use crate::ids::{Id, ItemIdx};
+use crate::ids::Id;
 use crate::metrics::{Confusion, Judged, Scores};
 use crate::ratings::{MeasuredRating, Split};
 use crate::report::text::count;
 use crate::report::{
     BiasPicture, ConfusionPicture, EpochPoint, ItemMap, MapPoint, RatingError, Report as Pictures, html,
 };
-use crate::score::{Baseline, Prediction, principal_components};
+use crate::score::{Baseline, Prediction, most_rated, principal_components};
 use crate::store::{
     MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, Titles, list_history, read_measured,
 };
@@ -67,7 +69,7 @@ impl TableFunction for Report {
             Some(text) => Some(resolve(call, &session, "ratings", &text, &columns, Purpose::Measuring)?),
             None => None,
         };
-        let library = call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        let library = call.context.library();
         Ok((Self { model, file, titles, ratings, library }, COLUMNS.to_vec()))
     }
 
@@ -185,7 +187,6 @@ impl Names<'_> {
 }
 
 fn epochs(session: &Session, model: &ModelName) -> Result<Vec<EpochPoint>> {
-    use duckdb::types::Value;
     let rows = list_history(session, model)?;
     let point = |row: &Vec<Value>| match row.as_slice() {
         [Value::Int(epoch), Value::Double(train_loss), valid_loss, ..] => Some(EpochPoint {
@@ -265,12 +266,9 @@ fn map(names: &Names<'_>) -> Result<Option<ItemMap>> {
         return Ok(None);
     }
     let counts = &names.model.item_counts;
-    let mut items: Vec<u32> = (0..counts.len() as u32).collect();
-    items.sort_by_key(|item| std::cmp::Reverse(counts[*item as usize]));
+    let mut items = most_rated(counts);
     items.truncate(MOST_POINTS);
-    let factors: Vec<f32> =
-        items.iter().flat_map(|item| names.model.embeddings.item_factors(ItemIdx(*item))).copied().collect();
-    let components = principal_components(&factors, table.width, 2)?;
+    let components = principal_components(&table.factors_of(&items), table.width, 2)?;
     let points = items.iter().zip(components.scores.chunks_exact(2)).map(|(item, scores)| MapPoint {
         label: names.of(*item),
         x: f64::from(scores[0]),

@@ -126,7 +126,7 @@ impl Request {
             device,
             options: options.taken(),
             place,
-            library: call.context.setting("cofi_onnxruntime").filter(|path| !path.is_empty()),
+            library: call.context.library(),
             threads,
             show_progress: call.context.setting("enable_progress_bar").is_some_and(|setting| setting == "true"),
         })

@@ -284,7 +284,7 @@ unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
             Context::new(context)
         };
         let database = Arc::clone(&registered.database);
-        let library = context.setting("cofi_onnxruntime").filter(|path| !path.is_empty());
+        let library = context.library();
         let models = Box::new(Models { database, caller: context.caller(), library, found: HashMap::new() });
         unsafe {
             ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>))
@@ -299,7 +299,7 @@ unsafe extern "C" fn call<F: ScalarFunction>(
     output: ffi::duckdb_vector,
 ) {
     // SAFETY (all blocks of this function): the arguments are the host's for this callback; extra info and state are what
-    // `register` and `init` set, and the state belongs to this thread.
+    // `register` and `init` set, the chunk's columns have the types that were registered, and the state belongs to this thread.
     let report = |message: &CStr| unsafe { ffi::duckdb_scalar_function_set_error(info, message.as_ptr()) };
     contain(report, || {
         let registered = unsafe { &*ffi::duckdb_scalar_function_get_extra_info(info).cast::<Registered>() };

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::functions::arguments::{Arguments, argument_value};
 use crate::functions::caller::{Caller, Context};
 use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
+use crate::ids::IdKind;
 use crate::store::Database;
 
 /// A column of a result.
@@ -158,6 +159,14 @@ unsafe extern "C" fn next(info: ffi::duckdb_function_info, output: ffi::duckdb_d
         chunk.set_len(0);
         rows.next(&mut chunk).map_err(|error| error.context(*name))
     });
+}
+
+/// The type of a column of ids.
+pub fn id_column(kind: IdKind) -> Type {
+    match kind {
+        IdKind::Integer => Type::Bigint,
+        IdKind::Text => Type::Varchar,
+    }
 }
 
 /// One value of a small result.

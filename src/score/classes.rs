@@ -79,6 +79,13 @@ impl Classes {
         self.values.iter().copied().zip(self.logits(score)).fold((self.values[0], f64::NEG_INFINITY), better).0
     }
 
+    /// The logarithm of the probability of the value at `class`, below `C`: finite where the probability is rounded to 0.
+    pub fn log_probability(&self, score: f32, class: usize) -> f64 {
+        let logit = |class: usize| f64::from(self.weights[class]) * f64::from(score) + f64::from(self.offsets[class]);
+        let largest = self.logits(score).fold(f64::NEG_INFINITY, f64::max);
+        logit(class) - largest - self.odds(score).sum::<f64>().ln()
+    }
+
     /// Probabilities before they are divided by their sum; the largest is 1, so that none overflows.
     fn odds(&self, score: f32) -> impl Iterator<Item = f64> {
         let largest = self.logits(score).fold(f64::NEG_INFINITY, f64::max);

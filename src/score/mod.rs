@@ -29,7 +29,7 @@ pub use classes::{Classes, MOST_CLASSES};
 pub use layers::{Layer, Layers};
 pub use pca::{Components, MOST_COMPONENTS, principal_components};
 pub use predictor::{Network, Prediction, Predictor};
-pub use top_k::Scored;
+pub use top_k::{Scored, most_rated};
 
 /// What embeddings are made of, as a training ends with it or as it was stored.
 #[derive(Clone, Debug)]
@@ -173,6 +173,11 @@ impl Embeddings {
 }
 
 impl Table {
+    /// The factors of some rows, one behind the other.
+    pub fn factors_of(&self, rows: &[u32]) -> Vec<f32> {
+        rows.iter().flat_map(|index| row(&self.factors, self.width, *index as usize)).copied().collect()
+    }
+
     /// `N`.
     fn rows(&self, name: &str) -> Result<usize> {
         match self.factors.len().checked_rem(self.width) {

@@ -1,6 +1,6 @@
 //! The best few of many, without sorting the many.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 /// A user or item with its score, by dense index.
@@ -10,6 +10,13 @@ pub struct Scored {
     pub index: u32,
     /// A rating or a similarity.
     pub score: f32,
+}
+
+/// The indices of users or items, those with the most ratings first, the lower index first of equal ones.
+pub fn most_rated(counts: &[u32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..counts.len() as u32).collect();
+    order.sort_by_key(|index| Reverse(counts[*index as usize]));
+    order
 }
 
 /// Keeps the `k` best scores that it is offered; the lower index wins a tie. A bounded heap: `n log k` at worst.

@@ -29,5 +29,5 @@ pub use names::{ModelName, TableName, quote_identifier};
 pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
-pub use source::{Relation, Source};
+pub use source::{Relation, Source, id_type};
 pub use titles::Titles;

@@ -48,7 +48,7 @@ impl CrossEntropies<'_> {
         let Some(classes) = self.classes else { return };
         let Some(class) = class_of(&self.plan.levels, rating) else { return };
         self.sum -= match score {
-            Some(score) => log_probability(classes, score, class as usize),
+            Some(score) => classes.log_probability(score, class as usize),
             None => self.plan.frequencies[class as usize].ln(),
         };
         self.n += 1;
@@ -58,14 +58,4 @@ impl CrossEntropies<'_> {
     fn mean(&self) -> Option<f64> {
         (self.n > 0).then(|| self.sum / f64::from(self.n))
     }
-}
-
-/// The logarithm of the softmax, which a probability that is rounded to 0 does not have.
-fn log_probability(classes: &Classes, score: f32, class: usize) -> f64 {
-    let logits = classes.weights().iter().zip(classes.offsets());
-    let logits: Vec<f64> =
-        logits.map(|(weight, offset)| f64::from(*weight) * f64::from(score) + f64::from(*offset)).collect();
-    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-    logits[class] - highest - sum.ln()
 }
