@@ -6,6 +6,8 @@
 pub mod error;
 pub mod rng;
 
+pub mod kernels;
+
 pub mod ids;
 pub mod ratings;
 

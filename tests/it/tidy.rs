@@ -12,19 +12,20 @@ use crate::support::repository_file;
 use source::Source;
 
 /// A module, the modules that it may name, the crates that it may name. The order is that of `src/lib.rs`.
-pub const MODULES: [(&str, &str, &str); 15] = [
+pub const MODULES: [(&str, &str, &str); 16] = [
     ("error", "", ""),
     ("rng", "", ""),
+    ("kernels", "", ""),
     ("ids", "error", "hashbrown"),
     ("ratings", "error, rng, ids", "arrow"),
     ("graph", "error", "ndarray"),
-    ("score", "error, ids, ratings", "nalgebra"),
+    ("score", "error, kernels, ids, ratings", "nalgebra"),
     ("model", "error, rng, graph, score", ""),
     ("metrics", "", ""),
     ("evaluation", "error, ids, ratings, score, metrics", ""),
     ("report", "", ""),
     ("train", "error, rng, ids, ratings, graph, score, model, metrics", "serde, serde_json"),
-    ("runtime", "error, graph", "ort, libloading, prost, sha2, ruzstd, libc"),
+    ("runtime", "error, kernels, graph", "ort, libloading, prost, sha2, ruzstd, libc"),
     ("store", "error, ids, ratings, score, train", "duckdb, arrow, libc"),
     (
         "functions",
@@ -35,8 +36,20 @@ pub const MODULES: [(&str, &str, &str); 15] = [
 ];
 
 /// The modules that do no input or output.
-const CORE: [&str; 11] =
-    ["error", "rng", "ids", "ratings", "graph", "score", "model", "metrics", "evaluation", "report", "train"];
+const CORE: [&str; 12] = [
+    "error",
+    "rng",
+    "kernels",
+    "ids",
+    "ratings",
+    "graph",
+    "score",
+    "model",
+    "metrics",
+    "evaluation",
+    "report",
+    "train",
+];
 
 /// The files with state that outlives a statement and a database: the library, how it is unpacked, and the process's end.
 const STATICS: [&str; 4] = ["runtime/bundle.rs", "runtime/cache.rs", "runtime/library.rs", "store/exit.rs"];

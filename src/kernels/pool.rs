@@ -1,0 +1,23 @@
+//! Threads, as a loop sees them.
+
+/// Something that can run independent pieces of work side by side.
+pub trait Pool: Sync {
+    /// How many pieces can run at once, at least 1: into more, work need not be cut.
+    fn threads(&self) -> usize;
+
+    /// Calls `piece` with every number below `n`, in any order and on any threads, and returns when all are done.
+    fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync));
+}
+
+/// The calling thread alone.
+pub struct Here;
+
+impl Pool for Here {
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+        (0..n).for_each(piece);
+    }
+}
