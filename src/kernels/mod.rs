@@ -4,8 +4,14 @@
 //! through blocks of [`LANES`] numbers; [`per_level!`] compiles it once a [`Level`] and picks at run time. Where such a function
 //! uses no fused multiply-add (`mul_add`), it gives the same bits at every level.
 
+mod exp;
+pub mod factorisation;
+mod groups;
 mod level;
+mod memory;
 mod pool;
 
+pub use exp::{exp, sigmoid};
+use groups::Groups;
 pub use level::{LANES, Level};
 pub use pool::{Here, Pool};
