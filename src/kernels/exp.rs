@@ -28,8 +28,12 @@ pub fn exp(x: f32) -> f32 {
 
 /// The same of each number.
 #[inline(always)]
-pub fn exp_each(x: [f32; LANES]) -> [f32; LANES] {
-    x.map(exp)
+pub fn exp_each(mut x: [f32; LANES]) -> [f32; LANES] {
+    // `map` would be a call that is compiled for the oldest instructions.
+    for x in &mut x {
+        *x = exp(*x);
+    }
+    x
 }
 
 /// `1 / (1 + exp(-x))`.

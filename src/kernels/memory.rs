@@ -31,6 +31,11 @@ impl<'a, T> SharedRows<'a, T> {
         Self { first: slice.as_mut_ptr(), row_len, n_rows: slice.len() / row_len, slice: PhantomData }
     }
 
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.n_rows
+    }
+
     /// A row for reading and writing.
     ///
     /// # Safety

@@ -24,6 +24,7 @@ pub enum Reach {
 
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
 pub struct Settings {
     /// The decay of the first moment; the momentum.
     pub beta1: f32,
@@ -51,6 +52,24 @@ pub struct Settings {
     pub log_decay_before: f32,
     /// The same with this step.
     pub log_decay_now: f32,
+}
+
+impl Settings {
+    /// How many numbers settings are.
+    pub const LEN: usize = size_of::<Self>() / size_of::<f32>();
+
+    /// Numbers as settings, in the order of the fields; what is left at the end belongs to none.
+    pub fn each_of(numbers: &[f32]) -> &[Self] {
+        let n = numbers.len() / Self::LEN;
+        // SAFETY: settings are `LEN` numbers without gaps, any of which are fine, and `n` times as many are there.
+        unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), n) }
+    }
+
+    /// The numbers, in the order of the fields.
+    pub fn numbers(&self) -> &[f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), Self::LEN) }
+    }
 }
 
 /// What rows that missed steps need to know of them; the clock of a row is the number of the last step that it took part in,
@@ -117,8 +136,8 @@ pub(super) fn catch_up(
     lanes: &Lanes,
     settings: &Settings,
     history: History<'_>,
-    clock: u32,
-    now: u32,
+    clock: i32,
+    now: i32,
 ) {
     if clock + 1 >= now {
         return;

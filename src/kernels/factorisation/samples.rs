@@ -19,7 +19,7 @@ pub(super) struct Samples<'a> {
     pub classes: Option<Classes<'a>>,
     pub batch: Batch<'a>,
     pub rows: SharedRows<'a, Block>,
-    pub clocks: SharedRows<'a, u32>,
+    pub clocks: SharedRows<'a, i32>,
     pub before: SharedRows<'a, Block>,
     pub slots: SharedRows<'a, u32>,
     pub costs: SharedRows<'a, f32>,
@@ -27,7 +27,7 @@ pub(super) struct Samples<'a> {
     pub sums: SharedRows<'a, f32>,
     pub settings: Settings,
     pub history: History<'a>,
-    pub now: u32,
+    pub now: i32,
 }
 
 /// Scores the samples of the user at `place`, whose row is up to date, keeps the row's parameters for the items and leaves the

@@ -45,7 +45,7 @@ pub struct State<'a> {
     /// [`Layout::len`] numbers in blocks.
     pub rows: &'a mut [Block],
     /// The number of the last step that each row took part in: `[U + I]`.
-    pub clocks: &'a mut [u32],
+    pub clocks: &'a mut [i32],
     /// Of a classifier: a row for the weights and one for the offsets of the classes, with planes as the rows of users have;
     /// each plane is filled up to whole blocks.
     pub classes: &'a mut [Block],
@@ -112,14 +112,14 @@ impl Step {
     /// A row or class that is not there, a clock that is not before `now`, lengths that do not fit: nothing was changed.
     pub fn run(
         &mut self,
-        state: State<'_>,
+        state: &mut State<'_>,
         batch: Batch<'_>,
         settings: &Settings,
         history: History<'_>,
-        now: u32,
+        now: i32,
         pool: &dyn Pool,
     ) -> Result<f32, OutOfTable> {
-        self.check(&state, &batch, history, now)?;
+        self.check(state, &batch, history, now)?;
         let Self { level, layout, .. } = *self;
         let n_samples = batch.users.len();
         self.group(&batch, pool);
@@ -167,42 +167,36 @@ impl Step {
         Ok((total * f64::from(batch.share)) as f32)
     }
 
-    /// A copy of a plane of a side's rows as they are after `now` steps, row by row: `[N, W]`.
-    pub fn settled(
-        &self,
-        rows: &[Block],
-        clocks: &[u32],
-        row: usize,
-        settings: &Settings,
-        history: History<'_>,
-        now: u32,
-    ) -> Vec<Block> {
-        let blocks = self.layout.row_blocks();
-        let mut copy = rows[row * blocks..][..blocks].to_vec();
-        let lanes = if row < self.layout.n_users { &self.user_lanes } else { &self.item_lanes };
-        settle(self.level, &mut copy, self.layout, lanes, settings, history, clocks[row], now + 1);
-        copy
+    /// Brings a copy of row `index` up to date with `now` steps, of which `history` has all.
+    ///
+    /// # Panics
+    /// A clock that is beyond them.
+    pub fn settle_copy(&self, row: &mut [Block], index: usize, clock: i32, settings: &Settings, history: History<'_>, now: i32) {
+        let lanes = if index < self.layout.n_users { &self.user_lanes } else { &self.item_lanes };
+        settle(self.level, row, self.layout, lanes, settings, history, clock, now + 1);
     }
 
-    /// Brings all rows up to date with `now` steps and sets their clocks to 0.
+    /// Brings all rows up to date with `now` steps, of which `history` has all, and sets their clocks to 0.
+    ///
+    /// # Panics
+    /// A clock that is beyond them.
     pub fn settle_all(
-        &mut self,
-        state: State<'_>,
+        &self,
+        state: &mut State<'_>,
         settings: &Settings,
         history: History<'_>,
-        now: u32,
+        now: i32,
         pool: &dyn Pool,
     ) {
-        let Self { level, layout, ref user_lanes, ref item_lanes, .. } = *self;
         const ROWS: usize = 256;
-        let rows = SharedRows::new(state.rows, layout.row_blocks());
-        let clocks = SharedRows::new(state.clocks, 1);
-        pool.for_each(layout.n_rows().div_ceil(ROWS), &|piece| {
-            for row in piece * ROWS..layout.n_rows().min((piece + 1) * ROWS) {
-                // SAFETY: below the number of rows, which `run` has checked before; no other piece has this row.
-                let (blocks, clock) = unsafe { (rows.row_mut(row), &mut clocks.row_mut(row)[0]) };
-                let lanes = if row < layout.n_users { user_lanes } else { item_lanes };
-                settle(level, blocks, layout, lanes, settings, history, *clock, now + 1);
+        let blocks = self.layout.row_blocks();
+        let mut rows: Vec<_> = state.rows.chunks_mut(ROWS * blocks).zip(state.clocks.chunks_mut(ROWS)).collect();
+        let pieces = SharedRows::new(&mut rows, 1);
+        pool.for_each(pieces.len(), &|piece| {
+            // SAFETY: below the number of pieces; each is called for once.
+            let (rows, clocks) = unsafe { &mut pieces.row_mut(piece)[0] };
+            for (place, (row, clock)) in rows.chunks_exact_mut(blocks).zip(clocks.iter_mut()).enumerate() {
+                self.settle_copy(row, piece * ROWS + place, *clock, settings, history, now);
                 *clock = 0;
             }
         });
@@ -223,7 +217,7 @@ impl Step {
         });
     }
 
-    fn check(&self, state: &State<'_>, batch: &Batch<'_>, history: History<'_>, now: u32) -> Result<(), OutOfTable> {
+    fn check(&self, state: &State<'_>, batch: &Batch<'_>, history: History<'_>, now: i32) -> Result<(), OutOfTable> {
         let layout = &self.layout;
         let n = batch.users.len();
         let below = |rows: &[i32], n_rows: usize| rows.iter().all(|row| (0..n_rows as i64).contains(&i64::from(*row)));
@@ -248,7 +242,7 @@ impl Step {
             && n_steps == now as usize
             && below(batch.users, layout.n_users)
             && below(batch.items, layout.n_items);
-        let is_past = |rows: &[i32], first: usize| rows.iter().all(|row| state.clocks[first + *row as usize] < now);
+        let is_past = |rows: &[i32], first: usize| rows.iter().all(|row| (0..now).contains(&state.clocks[first + *row as usize]));
         match fits && is_past(batch.users, 0) && is_past(batch.items, layout.n_users) {
             true => Ok(()),
             false => Err(OutOfTable),
@@ -260,7 +254,7 @@ per_level! {
     fn catch_up_items(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) = catch_up_items_body;
     fn pass_users(samples: &Samples<'_>, lanes: &Lanes, users: &Groups, from: usize, to: usize) = pass_users_body;
     fn update_items(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) = update_items_body;
-    fn settle(row: &mut [Block], layout: Layout, lanes: &Lanes, settings: &Settings, history: History<'_>, clock: u32, now: u32)
+    fn settle(row: &mut [Block], layout: Layout, lanes: &Lanes, settings: &Settings, history: History<'_>, clock: i32, now: i32)
         = settle_body;
 }
 
@@ -271,8 +265,8 @@ fn settle_body(
     lanes: &Lanes,
     settings: &Settings,
     history: History<'_>,
-    clock: u32,
-    now: u32,
+    clock: i32,
+    now: i32,
 ) {
     catch_up(row, layout.memory, lanes, settings, history, clock, now);
 }
