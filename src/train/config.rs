@@ -1,7 +1,7 @@
 //! Checked settings of a training: only these run.
 
 use crate::error::{Error, Result};
-use crate::graph::optimiser::{Optimiser, Rule};
+use crate::graph::optimiser::{Optimiser, Reach, Rule};
 use crate::model::{Biases, Init, Mlp, embedding_width};
 use crate::train::options::{OneOf, Options, RangeOption};
 use crate::train::schedule::Schedule;
@@ -107,7 +107,7 @@ impl TrainConfig {
                 _ => Loss::Mse,
             },
             l2: options.real("l2")?,
-            optimiser: Optimiser { rule, weight_decay },
+            optimiser: Optimiser { rule, weight_decay, reach: Reach::EveryRow },
             epochs: options.whole("epochs")? as u32,
             learning_rate: options.real("learning_rate")?,
             schedule: match options.word("schedule")? {

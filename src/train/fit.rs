@@ -63,6 +63,7 @@ impl Training {
         let mut initial = std::mem::take(&mut plan.initial);
         let sums = if plan.step_options.accumulates { accumulators(&initial) } else { Vec::new() };
         initial.extend(config.optimiser.initial(&initial));
+        initial.extend(config.optimiser.clocks(&plan.model.tables()));
         initial.extend(sums);
         let batch_size = config.batch_size_for(dataset.train.len());
         let batches = Batches::new(Arc::clone(&dataset.train), batch_size, plan.scale.working(), rng.fork("shuffle"));
@@ -210,8 +211,10 @@ impl Training {
 
     fn current_embeddings(&self) -> Result<Embeddings> {
         let Plan { model, scale, levels, .. } = &self.plan;
-        states::embeddings(model, scale, levels, self.baseline.clone(), |name| self.program.state(name))
-            .map_err(|error| diverged(self.epochs_done, &self.config).with_source(error))
+        states::embeddings(model, scale, levels, self.baseline.clone(), |name| {
+            self.feeder.state(self.program.as_ref(), name)
+        })
+        .map_err(|error| diverged(self.epochs_done, &self.config).with_source(error))
     }
 
     /// Remembers an epoch that is better than all before it, where training may stop early.

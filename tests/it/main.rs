@@ -11,5 +11,6 @@ mod optimisers;
 mod pca;
 mod reference;
 mod report;
+mod rows;
 mod support;
 mod tidy;
