@@ -9,12 +9,15 @@ mod cache;
 mod evaluator;
 mod export;
 mod float_mode;
+mod fused;
 mod inputs;
 mod library;
+mod memory;
 mod onnx;
 mod product;
 mod proto;
 mod provider;
+mod recognise;
 mod session;
 
 pub use export::{IdInput, Keys, OnnxFile};

@@ -171,7 +171,15 @@ impl Step {
     ///
     /// # Panics
     /// A clock that is beyond them.
-    pub fn settle_copy(&self, row: &mut [Block], index: usize, clock: i32, settings: &Settings, history: History<'_>, now: i32) {
+    pub fn settle_copy(
+        &self,
+        row: &mut [Block],
+        index: usize,
+        clock: i32,
+        settings: &Settings,
+        history: History<'_>,
+        now: i32,
+    ) {
         let lanes = if index < self.layout.n_users { &self.user_lanes } else { &self.item_lanes };
         settle(self.level, row, self.layout, lanes, settings, history, clock, now + 1);
     }
@@ -242,7 +250,8 @@ impl Step {
             && n_steps == now as usize
             && below(batch.users, layout.n_users)
             && below(batch.items, layout.n_items);
-        let is_past = |rows: &[i32], first: usize| rows.iter().all(|row| (0..now).contains(&state.clocks[first + *row as usize]));
+        let is_past =
+            |rows: &[i32], first: usize| rows.iter().all(|row| (0..now).contains(&state.clocks[first + *row as usize]));
         match fits && is_past(batch.users, 0) && is_past(batch.items, layout.n_users) {
             true => Ok(()),
             false => Err(OutOfTable),

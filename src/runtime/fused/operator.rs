@@ -7,12 +7,12 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::{PrimitiveTensorElementType, TensorElementType, ValueRefMut};
 use prost::Message;
 
-use crate::kernels::factorisation::{Batch, History, Reach, Settings, State, Step};
 use crate::kernels::Pool;
+use crate::kernels::factorisation::{Batch, History, Reach, Settings, State, Step};
 use crate::runtime::onnx::model_proto;
 use crate::runtime::proto::{
-    DimensionProto, FLOAT, GraphProto, INT32, NodeProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
+    DimensionProto, FLOAT, GraphProto, INT32, NodeProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
 };
 
 /// The domain of our operators.
@@ -221,12 +221,12 @@ impl Pool for Threads<'_> {
             return (0..n).for_each(piece);
         }
         // A panic must not reach the threads of the runtime either.
+        let has_failed = &self.has_failed;
         let guarded = |index: usize| {
             if catch_unwind(AssertUnwindSafe(|| piece(index))).is_err() {
-                self.has_failed.store(true, Ordering::Relaxed);
+                has_failed.store(true, Ordering::Relaxed);
             }
         };
-        let has_failed = &self.has_failed;
         if self.context.par_for(n, self.threads, guarded).is_err() {
             has_failed.store(true, Ordering::Relaxed);
         }

@@ -50,7 +50,9 @@ impl FusedProgram {
         let failed = |error: ort::Error| failure("compile", "cpu", &error);
         let threads = threads.min(batch / RATINGS_PER_THREAD).max(1);
         let reach = factorisation.reach();
-        let (layout, loss, constants, biases, penalty) = factorisation.parts();
+        let (layout, loss, penalty) = (factorisation.layout(), factorisation.loss(), factorisation.penalty);
+        let constants = (factorisation.mu, factorisation.range);
+        let biases = [factorisation.user_bias, factorisation.item_bias];
         let make = move || Step::new(Level::best(), layout, loss, constants, biases, penalty);
         let session = session(library, StepOperator { make, reach, threads }, threads).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
@@ -98,7 +100,11 @@ impl Program for FusedProgram {
     }
 
     fn state(&self, name: &str) -> Result<Vec<f32>> {
-        self.states.read(name, |row, index, clock| self.history.settle(&self.step, row, index, clock))
+        self.states.read(
+            name,
+            |row, index, clock| self.history.settle(&self.step, row, index, clock),
+            |clock| self.history.log_decay(clock),
+        )
     }
 
     fn operators(&self) -> &'static str {
@@ -167,6 +173,11 @@ impl Past {
         if self.reach == Reach::EveryRow && now == SETTLE_AFTER {
             self.steps = 0;
         }
+    }
+
+    /// The sum of the logarithms of the decay until a row's clock.
+    fn log_decay(&self, clock: i32) -> f32 {
+        self.numbers.get(clock as usize).copied().unwrap_or(0.0)
     }
 
     /// Brings a copy of a row up to date, where states are the tables as every step left them.

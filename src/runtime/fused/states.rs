@@ -6,7 +6,7 @@ use ort::value::Tensor;
 
 use crate::error::{Error, Result};
 use crate::kernels::LANES;
-use crate::kernels::factorisation::{Block, Layout, Reach, Side};
+use crate::kernels::factorisation::{Block, Layout, Loss, Reach, Side};
 use crate::model::{CLASS_OFFSETS, CLASS_WEIGHTS, ITEM_BIAS, ITEM_FACTORS, USER_BIAS, USER_FACTORS};
 use crate::runtime::fused::operator::{INPUTS, next_name};
 use crate::runtime::memory::prefer_large_pages;
@@ -26,8 +26,10 @@ pub struct States {
 enum Place {
     /// In a plane of a side's rows: these lanes.
     Rows(Side, usize, std::ops::Range<usize>),
-    /// A clock of a side.
+    /// The clocks of a side.
     Clock(Side),
+    /// What decayed until then.
+    LogDecay(Side),
     /// In the row of classes of a number, in a plane.
     Class(usize, usize),
 }
@@ -36,7 +38,10 @@ impl States {
     /// States with the initial values of a graph's, zeros where it has none.
     pub fn new(factorisation: &Factorisation, initial: &[(String, Vec<f32>)]) -> ort::Result<Self> {
         let (layout, reach) = (factorisation.layout(), factorisation.reach());
-        let n_classes = factorisation.n_classes();
+        let n_classes = match factorisation.loss() {
+            Loss::CrossEntropy(n_classes) => n_classes,
+            Loss::SquaredError => 0,
+        };
         let class_numbers = 2 * layout.planes() * n_classes.div_ceil(LANES) * LANES;
         let allocator = Allocator::default();
         let mut states = Self {
@@ -87,11 +92,16 @@ impl States {
         Ok(())
     }
 
-    /// A state of the graph, row by row; `settle` is given a copy of each row, its number and its clock before it is read.
+    /// A state of the graph, row by row: `settle` is given a copy of each row, its number and its clock before it is read, `log_decay` a clock.
     ///
     /// # Errors
     /// An unknown name.
-    pub fn read(&self, name: &str, settle: impl Fn(&mut [Block], usize, i32)) -> Result<Vec<f32>> {
+    pub fn read(
+        &self,
+        name: &str,
+        settle: impl Fn(&mut [Block], usize, i32),
+        log_decay: impl Fn(i32) -> f32,
+    ) -> Result<Vec<f32>> {
         let layout = &self.layout;
         let place = self.place(name).ok_or_else(|| Error::new(format!("graph: there is no state named {name}")))?;
         let (_, clocks) = self.clocks.extract_tensor();
@@ -110,6 +120,7 @@ impl States {
                 values
             }
             Place::Clock(side) => clocks[layout.rows_of(side)].iter().map(|clock| *clock as f32).collect(),
+            Place::LogDecay(side) => clocks[layout.rows_of(side)].iter().map(|clock| log_decay(*clock)).collect(),
             Place::Class(row, plane) => {
                 self.classes.extract_tensor().1[self.class_plane(row, plane)][..self.n_classes].to_vec()
             }
@@ -129,8 +140,8 @@ impl States {
                 let place = self.class_plane(row, plane);
                 self.classes.extract_tensor_mut().1[place][..values.len()].copy_from_slice(values);
             }
-            // Clocks begin at 0.
-            Some(Place::Clock(_)) | None => {}
+            // These begin at 0.
+            Some(Place::Clock(_) | Place::LogDecay(_)) | None => {}
         }
     }
 
@@ -142,16 +153,18 @@ impl States {
     }
 
     fn place(&self, name: &str) -> Option<Place> {
+        let plane_of = |plane| Some(plane).filter(|plane| *plane < self.layout.planes());
         let (table, plane) = match name.rsplit_once('.') {
             None => (name, Some(0)),
-            Some((table, "m")) => (table, Some(1)),
-            Some((table, "v")) => (table, Some(2)),
-            Some((table, "clock")) => (table, None),
-            Some(_) => return None,
+            Some((table, "m")) => (table, Some(plane_of(1)?)),
+            Some((table, "v")) => (table, Some(plane_of(2)?)),
+            Some((table, _)) => (table, None),
         };
         let rows = |side, lanes| match plane {
-            Some(plane) => (plane < self.layout.planes()).then_some(Place::Rows(side, plane, lanes)),
-            None => (self.reach == Reach::BatchRows).then_some(Place::Clock(side)),
+            Some(plane) => Some(Place::Rows(side, plane, lanes)),
+            None if self.reach == Reach::EveryRow => None,
+            None if name.ends_with(".clock") => Some(Place::Clock(side)),
+            None => name.ends_with(".log_decay").then_some(Place::LogDecay(side)),
         };
         let bias = |side| self.layout.bias_lane(side)..self.layout.bias_lane(side) + 1;
         match table {
