@@ -9,7 +9,7 @@ use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
 use crate::graph::Engine;
 use crate::ratings::{Dataset, DatasetBuilder, Split};
-use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine};
+use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators};
 use crate::store::{ModelName, NamedColumns, Session, Source, Store};
 use crate::train::{OptionValue, Options, Spec, TrainConfig, Training, WarmStart, preset};
 
@@ -172,7 +172,7 @@ impl Request {
             session.use_search_path(&call.caller.search_path)?;
             Arc::new(self.read_ratings(&session)?)
         };
-        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(library, device, self.threads)?);
+        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(library, device, self.threads, Operators::Auto)?);
         let training = Training::new(self.config.clone(), Arc::clone(&dataset), engine, warm_start.as_ref())?;
         Ok(Begun { training, dataset, device, library })
     }

@@ -23,4 +23,4 @@ mod session;
 pub use export::{IdInput, Keys, OnnxFile};
 pub use library::{Library, Source};
 pub use provider::{Device, DeviceRequest, usable_devices};
-pub use session::OnnxEngine;
+pub use session::{OnnxEngine, Operators};

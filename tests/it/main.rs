@@ -3,6 +3,7 @@
 mod behaviour;
 mod core;
 mod evaluators;
+mod fused;
 mod golden;
 mod gradients;
 mod metrics;

@@ -14,6 +14,8 @@ mod loss;
 mod rule;
 mod samples;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use layout::{Block, Layout, Memory, Side};
 pub use loss::Loss;
