@@ -126,7 +126,7 @@ fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {
         stored_epoch: training.stored_epoch(),
         seed: request.config.seed,
         device: &running.device,
-        operators: "stock",
+        operators: training.operators(),
         updates: match training.reach() {
             Reach::EveryRow => "dense",
             Reach::BatchRows => "sparse",

@@ -100,6 +100,11 @@ impl Training {
         self.batches.batch_size()
     }
 
+    /// What kind of operators computes the steps.
+    pub fn operators(&self) -> &'static str {
+        self.program.operators()
+    }
+
     /// Which rows a step moves.
     pub fn reach(&self) -> Reach {
         self.config.optimiser.reach
