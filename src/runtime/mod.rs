@@ -15,9 +15,11 @@ mod onnx;
 mod product;
 mod proto;
 mod provider;
+mod recognise;
 mod session;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use library::{Library, Source};
 pub use provider::{Device, DeviceRequest, usable_devices};
+pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::OnnxEngine;

@@ -9,6 +9,7 @@ mod metrics;
 mod onnx;
 mod optimisers;
 mod pca;
+mod recognise;
 mod reference;
 mod report;
 mod rows;
