@@ -4,7 +4,7 @@
 //! [`training_step`] builds it, and both are compared node by node. So nothing is believed of a name: a step is recognised where it
 //! is, but for a few constants, the very graph that the description stands for.
 
-use crate::graph::optimiser::{BEFORE, LOG_DECAY_BEFORE, Optimiser, Reach, Rule};
+use crate::graph::optimiser::{ADAM, ADAMW, ADAMW_DECAY, BEFORE, LOG_DECAY_BEFORE, Optimiser, Reach, Rule};
 use crate::graph::{Dim, Graph, Op, Step};
 use crate::model::{
     Architecture, Biases, CLASS, CLASS_WEIGHTS, ITEM_BIAS, ITEM_FACTORS, Model, Objective, RATING, StepOptions,
@@ -92,13 +92,13 @@ impl Factorisation {
             }
         };
         let ((n_users, width), (n_items, item_width)) = (sizes(USER_FACTORS)?, sizes(ITEM_FACTORS)?);
-        let rule = match (has("adamw.beta1"), has("adam.beta1")) {
+        let rule = match (has(ADAMW[0]), has(ADAM[0])) {
             (true, _) => StepRule::AdamW,
             (_, true) => StepRule::Adam,
             _ => StepRule::Sgd,
         };
         let reach = if has(BEFORE) { Reach::BatchRows } else { Reach::EveryRow };
-        let decay = graph.named_node("adamw.decay");
+        let decay = graph.named_node(ADAMW_DECAY);
         let has_reader = graph.nodes().iter().any(|node| decay.is_some_and(|decay| node.op.inputs().contains(&decay)));
         let fits = width == item_width && has(CLASS) != has(RATING) && (has(USER_BIAS) || !has(ITEM_BIAS));
         fits.then_some(Self {

@@ -10,6 +10,7 @@ mod metrics;
 mod onnx;
 mod optimisers;
 mod pca;
+mod recognise;
 mod reference;
 mod report;
 mod rows;
