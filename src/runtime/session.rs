@@ -54,8 +54,11 @@ impl OnnxEngine {
 
     /// What the fused operator needs to know of a step, where it may run it.
     fn fusible(&self, step: &Step) -> Option<Factorisation> {
-        let may = self.operators == Operators::Auto && self.device == Device::Cpu;
-        if may { recognise(step) } else { None }
+        if self.may_fuse() { recognise(step) } else { None }
+    }
+
+    fn may_fuse(&self) -> bool {
+        self.operators == Operators::Auto && self.device == Device::Cpu
     }
 
     /// A session that is silent, and asleep while there is nothing to do.
@@ -85,6 +88,10 @@ impl OnnxEngine {
 impl Engine for OnnxEngine {
     fn device(&self) -> &str {
         &self.name
+    }
+
+    fn gains_by_batch_rows(&self) -> bool {
+        self.may_fuse()
     }
 
     fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {

@@ -1,6 +1,7 @@
 //! Checked settings of a training: only these run.
 
 use crate::error::{Error, Result};
+use crate::graph::Engine;
 use crate::graph::optimiser::{Optimiser, Reach, Rule};
 use crate::model::{Biases, Init, Mlp, embedding_width};
 use crate::train::options::{OneOf, Options, RangeOption};
@@ -178,13 +179,14 @@ impl TrainConfig {
         }
     }
 
-    /// Which rows each step moves, of tables of so many users and items together: those of its batch where that is asked for, or where
-    /// there are more rows than ratings in a batch, as then some row is not in it.
-    pub fn reach_for(&self, n_rows: usize, batch_size: usize) -> Reach {
+    /// Which rows each step moves, of tables of so many users and items together. Where nothing is asked for, those of its batch if
+    /// the engine gains by that, and there are more rows than ratings in a batch, as then some row is not in it.
+    pub fn reach_for(&self, n_rows: usize, batch_size: usize, engine: &dyn Engine) -> Reach {
+        let is_less = engine.gains_by_batch_rows() && n_rows > batch_size;
         match self.updates {
             Updates::Dense => Reach::EveryRow,
             Updates::Sparse => Reach::BatchRows,
-            Updates::Auto if self.needs_every_row().is_none() && n_rows > batch_size => Reach::BatchRows,
+            Updates::Auto if is_less && self.needs_every_row().is_none() => Reach::BatchRows,
             Updates::Auto => Reach::EveryRow,
         }
     }

@@ -59,7 +59,7 @@ impl Training {
         }
         let mut plan = Plan::new(&config, &dataset, warm_start)?;
         let batch_size = config.batch_size_for(dataset.train.len());
-        config.optimiser.reach = config.reach_for(plan.model.n_users + plan.model.n_items, batch_size);
+        config.optimiser.reach = config.reach_for(plan.model.n_users + plan.model.n_items, batch_size, engine.as_ref());
         let rng = Rng::new(config.seed);
         let step = training_step(&plan.model, &config.optimiser, plan.step_options)?;
         let mut initial = std::mem::take(&mut plan.initial);

@@ -161,7 +161,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "updates",
         Kind::Word(&["auto", "dense", "sparse"]),
         "'auto'",
-        "rows of factors and biases that a step moves: 'dense' all, 'sparse' those of its batch, each after catching up with the steps that it missed; 'auto' is 'sparse' where users and items are more than batch_size and neither l2, accumulate nor a decay in the gradient needs all",
+        "rows of factors and biases that a step moves: 'dense' all, 'sparse' those of its batch, each after catching up with the steps that it missed; 'auto' is 'sparse' where operators are fused, users and items are more than batch_size, and neither l2, accumulate nor a decay in the gradient needs all",
     ),
     row(
         "schedule",
@@ -249,7 +249,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "operators",
         Kind::Word(&["auto", "stock"]),
         "'auto'",
-        "what a step is computed with: 'stock' is ONNX's own operators alone",
+        "what a step is computed with: 'auto' takes fused operators of cofi's own on the CPU where the step is such, 'stock' ONNX's alone",
     ),
     row(
         "user_col",
