@@ -4,8 +4,17 @@
 //! through blocks of [`LANES`] numbers; [`per_level!`] compiles it once a [`Level`] and picks at run time. Where such a function
 //! uses no fused multiply-add (`mul_add`), it gives the same bits at every level.
 
+mod best;
+mod dot;
 mod level;
 mod pool;
+mod prefetch;
+pub mod product;
+mod sigmoid;
 
+pub use best::{Best, Candidate, Judge};
+pub use dot::{dot, dots};
 pub use level::{LANES, Level};
 pub use pool::{Here, Pool};
+pub use prefetch::prefetch;
+pub use sigmoid::{all_in_range, exp, in_range};
