@@ -13,6 +13,7 @@ mod files;
 mod history;
 mod host;
 mod info;
+mod look_up;
 mod lr_find;
 mod measured;
 mod models;
