@@ -25,6 +25,7 @@ mod prediction;
 mod progress;
 mod ranked;
 mod recommend;
+mod recommend_all;
 mod relation;
 mod report;
 mod request;
@@ -56,6 +57,7 @@ pub fn register(connection: ffi::duckdb_connection, database: &Arc<Database>) ->
     scalar::register::<recommend::Recommend>(connection, database)?;
     scalar::register::<factors::UserFactors>(connection, database)?;
     scalar::register::<factors::ItemFactors>(connection, database)?;
+    table::register::<recommend_all::RecommendAll>(connection, database)?;
     table::register::<entities::Entities<entities::Users>>(connection, database)?;
     table::register::<entities::Entities<entities::Items>>(connection, database)?;
     table::register::<evaluate::Evaluate>(connection, database)?;
