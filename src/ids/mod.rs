@@ -5,6 +5,8 @@
 //! enter numeric code, and dense indices never leave it.
 
 mod builder;
+mod lookup;
+mod slots;
 mod vocabulary;
 
 use std::fmt;
@@ -12,7 +14,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 
 pub use builder::VocabularyBuilder;
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Texts, Vocabulary};
 
 /// A user's row in the embedding tables, below `U`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

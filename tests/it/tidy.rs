@@ -16,7 +16,7 @@ pub const MODULES: [(&str, &str, &str); 16] = [
     ("error", "", ""),
     ("rng", "", ""),
     ("kernels", "", ""),
-    ("ids", "error", "hashbrown"),
+    ("ids", "error, kernels", "hashbrown"),
     ("ratings", "error, rng, ids", "arrow"),
     ("graph", "error", "ndarray"),
     ("score", "error, kernels, ids, ratings", "nalgebra"),

@@ -5,7 +5,7 @@ use super::loss::{Loss, softmax};
 use super::rule::{Lanes, Settings, update};
 use super::step::Batch;
 use crate::kernels::LANES;
-use crate::kernels::exp::exp;
+use crate::kernels::exp;
 use crate::kernels::level::per_level;
 
 /// What the scores of a step are multiplied by, and what is added: `[C]` each.

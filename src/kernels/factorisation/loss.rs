@@ -1,6 +1,6 @@
 //! What a score costs, and its slope.
 
-use crate::kernels::exp::{exp, sigmoid};
+use crate::kernels::{exp, sigmoid};
 
 /// What is minimised: the sum over a batch of `share` times the cost of each sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
