@@ -59,11 +59,11 @@ PEERS = {
         ({}, *every(lambda_=(3.0, 6.0, 15.0)), *every(lambda_=(0.05, 0.1, 0.2), scale_lam=("true",))), "cmfrec",
     ),
     # As crates.io builds it: with the instructions that every processor has.
-    "libmf, the crate": Peer(("build/libmf/release/libmf-peer",), {"defaults": {}}, needs="build/libmf/release/libmf-peer"),
+    "libmf, the crate": Peer(("configure/libmf/crate/release/libmf-peer",), {"defaults": {}}, needs="configure/libmf/crate/release/libmf-peer"),
     # As LIBMF's own Makefile builds it: with those of this machine, and OpenMP.
     "libmf, native": Peer(
-        ("build/libmf-native/release/libmf-peer",), {"defaults": {}},
-        ({}, *every(**{"lambda": (0.03, 0.05, 0.1), "rate": (0.05, 0.1), "iterations": (20, 40)})), "build/libmf-native/release/libmf-peer",
+        ("configure/libmf/native/release/libmf-peer",), {"defaults": {}},
+        ({}, *every(**{"lambda": (0.03, 0.05, 0.1), "rate": (0.05, 0.1), "iterations": (20, 40)})), "configure/libmf/native/release/libmf-peer",
     ),
 }  # fmt: skip
 

@@ -16,7 +16,9 @@ const CHAINS: usize = 12;
 /// The rate of these chains, two operations for each number and step; one instruction where the level has such, else two.
 pub fn billions(level: Level, threads: usize) -> f64 {
     let tries = (0..TRIES).map(|_| {
-        let seconds = side_by_side(threads, &|_| drop(black_box(run(level, black_box(0.999), black_box(0.001)))));
+        let seconds = side_by_side(threads, &|_| {
+            black_box(run(level, black_box(0.999), black_box(0.001)));
+        });
         let steps = ROUNDS * CHAINS * threads;
         (2 * lanes(level) * steps) as f64 / seconds / 1e9
     });

@@ -85,7 +85,9 @@ fn rate(table: &Memory, threads: usize, access: Access, bytes: usize, huge: bool
                 let own = unsafe { table.part_mut(thread * rows * width, rows * width) };
                 let level = Level::best();
                 match access {
-                    Access::Read => drop(black_box(read(level, own, width, &orders[thread], ahead))),
+                    Access::Read => {
+                        black_box(read(level, own, width, &orders[thread], ahead));
+                    }
                     Access::Update => update(level, own, width, &orders[thread], ahead),
                 }
             })
