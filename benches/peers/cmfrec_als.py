@@ -16,8 +16,8 @@ def main() -> None:
     options = {name: KINDS[name](value) for name, value in job.options.items()}
     clock.fit()
     model = cmfrec.CMF(k=job.factors, nthreads=job.threads, random_state=job.seed, use_float=True, verbose=False, **options).fit(matrix)
-    seconds, fit_seconds = clock.stop()
-    job.finish(model.predict(user=job.held_users, item=job.held_items), seconds, fit_seconds, importlib.metadata.version("cmfrec"))
+    times = clock.stop()
+    job.finish(model.predict(user=job.held_users, item=job.held_items), times, importlib.metadata.version("cmfrec"))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@
 and unpacks it where no process of this user has before. The option `sql` is what stands behind the named arguments.
 """
 
-import time
-
 import duckdb
 import protocol
 
@@ -21,24 +19,23 @@ def main() -> None:
     table(connection, "ratings", {"user_id": job.users, "item_id": job.items, "rating": job.ratings})
     table(connection, "held_out", {"user_id": job.held_users, "item_id": job.held_items})
     options = f"validation_fraction := 0, seed := {job.seed}" + ", ".join(["", *filter(None, [job.options.get("sql")])])
-    first, fit_seconds = trained(connection, job, options)
-    seconds = first
-    if first < LONG:
-        seconds, fit_seconds = trained(connection, job, options)
+    first = times = trained(connection, job, options)
+    if first["seconds"] < LONG:
+        times = trained(connection, job, options)
     predictions = connection.execute(
         "SELECT coalesce(cofi_predict(user_id, item_id), cofi_baseline(user_id, item_id)) AS rating FROM held_out ORDER BY rowid"
     ).fetchnumpy()["rating"]
     version = connection.execute("SELECT value FROM cofi_info() WHERE property = 'cofi'").fetchone()[0]
-    job.finish(predictions, seconds, fit_seconds, version, first_seconds=first)
+    job.finish(predictions, times, version, first_seconds=first["seconds"])
 
 
-def trained(connection: duckdb.DuckDBPyConnection, job: protocol.Job, options: str) -> tuple[float, float]:
-    """The seconds of the whole call, and those of its epochs."""
-    begin = time.monotonic()
+def trained(connection: duckdb.DuckDBPyConnection, job: protocol.Job, options: str) -> dict[str, float]:
+    """The seconds of the whole call, and as `fit_seconds` those of its epochs."""
+    clock = protocol.Clock()
     found = connection.execute(f"CALL cofi_train('ratings', {job.factors}, {options})")
     place = [column[0] for column in found.description].index("seconds")
     rows = found.fetchall()
-    return time.monotonic() - begin, sum(row[place] for row in rows)
+    return {**clock.stop(), "fit_seconds": sum(row[place] for row in rows)}
 
 
 def table(connection: duckdb.DuckDBPyConnection, name: str, columns: dict) -> None:

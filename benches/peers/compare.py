@@ -8,7 +8,8 @@ training is a process of its own with the same number of threads. Options are ch
 the whole training part is learned. Predictions are cut to the range of the ratings; RMSE is over the held-out rows.
 
 The time of cofi is that of the whole SQL call, of a peer that from arrays in memory to a model; the shortest of the repeats,
-which go round all lines in turn. `x` is a line's time over that of cofi's first line. What cannot be run is named.
+which go round all lines in turn. `x` is a line's time over that of cofi's first line. CPU is the time that its threads worked,
+which other work on the machine disturbs less. What cannot be run is named; progress goes to stderr.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import tempfile
 
 import duckdb
 import numpy
-from settings import GOALS, PEERS, Options, Peer
+from settings import GOALS, MOST_RATINGS_OF_SMALL, PEERS, SMALL, Options, Peer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build/bench"
@@ -38,6 +39,8 @@ class Line:
     options: Options
     seconds: float = float("inf")
     fit_seconds: float = float("inf")
+    cpu_seconds: float = float("inf")
+    version: str = ""
     rmse: float = float("nan")
     more: str = ""
 
@@ -75,7 +78,10 @@ def compare(name, about, rows, folder, arguments) -> None:
     outer, inner = write(folder / "outer", train, held), write(folder / "inner", *split(train, arguments.seed + 1000))
     lines = []
     for peer_name, peer in wanted(arguments, len(rows[2])):
-        lines += [Line(peer_name, setting, options) for setting, options in peer.named.items() if supported(peer_name, options)]
+        named = {setting: options for setting, options in peer.named.items() if supported(peer_name, options)}
+        if len(rows[2]) > MOST_RATINGS_OF_SMALL:
+            named = {setting: options for setting, options in named.items() if setting not in SMALL}
+        lines += [Line(peer_name, setting, options) for setting, options in named.items()]
         if peer.grid and not arguments.no_grid:
             lines.append(best_of_grid(peer_name, peer, inner, arguments))
     for turn in range(arguments.repeat):
@@ -120,6 +126,7 @@ def best_of_grid(name: str, peer: Peer, inner: pathlib.Path, arguments) -> Line:
 
 def run(line: Line, folder: pathlib.Path, arguments, turn: int) -> None:
     """One training; keeps the shortest time."""
+    print(f"{line.peer}, {line.setting}: {words(line.options)}", file=sys.stderr, flush=True)
     command = [sys.executable if word == "python" else word for word in PEERS[line.peer].command]
     answer = folder / "answer.f32"
     common = {"factors": arguments.factors, "threads": arguments.threads, "seed": arguments.seed}
@@ -129,7 +136,9 @@ def run(line: Line, folder: pathlib.Path, arguments, turn: int) -> None:
     if done.returncode:
         sys.exit(f"{line.peer} failed with {words(line.options)}:\n{done.stderr}")
     said = json.loads(done.stdout.strip().splitlines()[-1])
-    line.seconds, line.fit_seconds = min(line.seconds, said["seconds"]), min(line.fit_seconds, said["fit_seconds"])
+    line.version = said["version"]
+    for name in ("seconds", "fit_seconds", "cpu_seconds"):
+        setattr(line, name, min(getattr(line, name), said[name]))
     if "first_seconds" in said and not turn:
         line.more = ", ".join(filter(None, [line.more, f"the first call {said['first_seconds']:.2f} s"]))
     truth = numpy.fromfile(folder / "held.ratings.f32", dtype=numpy.float32)
@@ -139,11 +148,13 @@ def run(line: Line, folder: pathlib.Path, arguments, turn: int) -> None:
 
 
 def show(lines: list[Line]) -> None:
-    reference = next((line.seconds for line in lines if line.peer == "cofi"), float("nan"))
-    print(f"{'peer':<18}{'setting':<18}{'RMSE':>8}{'MSE':>8}{'seconds':>10}{'of which fit':>14}{'x':>8}  options")
+    first = next((line for line in lines if line.peer == "cofi"), Line("", "", {}))
+    head = f"{'seconds':>9}{'x':>8}{'CPU':>9}{'x CPU':>8}{'of it fit':>11}"
+    print(f"{'peer':<18}{'setting':<17}{'RMSE':>8}{'MSE':>8}{head}  options")
     for line in lines:
-        more = line.more or words(line.options)
-        print(f"{line.peer:<18}{line.setting:<18}{line.rmse:>8.4f}{line.rmse**2:>8.4f}{line.seconds:>10.2f}{line.fit_seconds:>14.2f}{line.seconds / reference:>8.2f}  {more}")
+        times = f"{line.seconds:>9.2f}{line.seconds / first.seconds:>8.2f}{line.cpu_seconds:>9.2f}{line.cpu_seconds / first.cpu_seconds:>8.2f}{line.fit_seconds:>11.2f}"
+        print(f"{line.peer:<18}{line.setting:<17}{line.rmse:>8.4f}{line.rmse**2:>8.4f}{times}  {line.more or words(line.options)}")
+    print("versions: " + ", ".join(sorted({f"{line.peer} {line.version}" for line in lines})))
 
 
 def judge(goal, lines: list[Line]) -> None:
@@ -153,8 +164,9 @@ def judge(goal, lines: list[Line]) -> None:
         return
     a, b = found[ours], found[theirs]
     ratio, difference = a.seconds / b.seconds, a.rmse - b.rmse
+    cpu = a.cpu_seconds / b.cpu_seconds
     met = "met" if ratio <= most and difference <= above else "MISSED"
-    print(f"{' '.join(ours)} against {' '.join(theirs)}: time {ratio:.3f} (at most {most:.3f}), RMSE {difference:+.4f} (at most {above:+.4f}): {met}")
+    print(f"{' '.join(ours)} against {' '.join(theirs)}: time {ratio:.3f}, CPU {cpu:.3f} (at most {most:.3f}), RMSE {difference:+.4f} (at most {above:+.4f}): {met}")
 
 
 def words(options: Options) -> str:

@@ -30,7 +30,7 @@ def main() -> None:
     clock.fit()
     with learner.no_bar(), learner.no_logging():
         learner.fit_one_cycle(int(job.number("epochs", 5)), job.number("rate", 5e-3), wd=job.number("decay", 0.1))
-    seconds, fit_seconds = clock.stop()
+    times = clock.stop()
 
     def codes(name: str, values: numpy.ndarray) -> torch.Tensor:
         place = {value: code for code, value in enumerate(loaders.classes[name])}
@@ -39,7 +39,7 @@ def main() -> None:
     pairs = torch.stack([codes("user", job.held_users), codes("item", job.held_items)], dim=1)
     with torch.no_grad():
         predictions = learner.model.eval()(pairs).squeeze().numpy()
-    job.finish(predictions, seconds, fit_seconds, fastai.__version__)
+    job.finish(predictions, times, fastai.__version__)
 
 
 if __name__ == "__main__":

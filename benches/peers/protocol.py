@@ -4,8 +4,8 @@ A peer is a program of its own: `PEER FOLDER ANSWER name=value ...`. FOLDER has 
 `train.items.i32`, `train.ratings.f32`: dense numbers from 0, as plain little-endian arrays) and the pairs to predict
 (`held.users.i32`, `held.items.i32`), all of them known from training. The values `factors`, `threads` and `seed` are always
 given; others are the peer's own options. It writes its predictions to ANSWER (float32) and prints as its last line a JSON
-object: `seconds` from these arrays in memory to a trained model, whatever it builds in between; `fit_seconds` of the training
-alone; `version`.
+object: `seconds` from these arrays in memory to a trained model, whatever it builds in between; `cpu_seconds` that its threads
+worked meanwhile, which other work on the machine disturbs less; `fit_seconds` of the training alone; `version`.
 """
 
 import dataclasses
@@ -46,9 +46,9 @@ class Job:
     def number(self, name: str, default: float) -> float:
         return float(self.options.get(name, default))
 
-    def finish(self, predictions: numpy.ndarray, seconds: float, fit_seconds: float, version: str, **more) -> None:
+    def finish(self, predictions: numpy.ndarray, times: dict[str, float], version: str, **more) -> None:
         numpy.asarray(predictions, dtype=numpy.float32).tofile(self.answer)
-        print(json.dumps({"seconds": seconds, "fit_seconds": fit_seconds, "version": version, **more}))
+        print(json.dumps({**times, "version": version, **more}))
 
 
 def job() -> Job:
@@ -66,10 +66,11 @@ class Clock:
 
     def __init__(self):
         self.begin = self.fit_begin = time.monotonic()
+        self.cpu = time.process_time()
 
     def fit(self) -> None:
         self.fit_begin = time.monotonic()
 
-    def stop(self) -> tuple[float, float]:
+    def stop(self) -> dict[str, float]:
         now = time.monotonic()
-        return now - self.begin, now - self.fit_begin
+        return {"seconds": now - self.begin, "fit_seconds": now - self.fit_begin, "cpu_seconds": time.process_time() - self.cpu}

@@ -67,6 +67,9 @@ PEERS = {
     ),
 }  # fmt: skip
 
+# Settings with batches so small that larger tables take hours.
+SMALL, MOST_RATINGS_OF_SMALL = ("recipe",), 300_000
+
 # ----- What is asked of cofi, where both were run: a line of cofi, a line of a peer, the most of its time, the most RMSE above its.
 GOALS = (
     (("cofi", "recipe"), ("PyTorch loop", "recipe"), 1 / 10, 0.002),

@@ -14,7 +14,7 @@ def main() -> None:
     options = {name: kind(job.options[name]) for name, kind in (("n_epochs", int), ("lr_all", float), ("reg_all", float)) if name in job.options}
     clock.fit()
     model = surprise.SVD(n_factors=job.factors, random_state=job.seed, **options).fit(data)
-    seconds, fit_seconds = clock.stop()
+    times = clock.stop()
     # What `predict` does for each pair, for all of them at once.
     users, items = numpy.empty(data.n_users, dtype=int), numpy.empty(data.n_items, dtype=int)
     for raw, inner in data._raw2inner_id_users.items():
@@ -23,7 +23,7 @@ def main() -> None:
         items[int(raw)] = inner
     users, items = users[job.held_users], items[job.held_items]
     predictions = data.global_mean + model.bu[users] + model.bi[items] + numpy.einsum("nk,nk->n", model.pu[users], model.qi[items])
-    job.finish(predictions, seconds, fit_seconds, surprise.__version__)
+    job.finish(predictions, times, surprise.__version__)
 
 
 if __name__ == "__main__":

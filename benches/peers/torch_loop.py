@@ -69,8 +69,8 @@ def main() -> None:
         low=0.0, high=job.scale[1] + 0.5, epochs=int(job.number("epochs", 5)), batch=int(job.number("batch", 64)),
         rate=job.number("rate", 5e-3), decay=job.number("decay", 0.1),
     )  # fmt: skip
-    seconds, fit_seconds = clock.stop()
-    job.finish(predict(job.held_users, job.held_items), seconds, fit_seconds, torch.__version__)
+    times = clock.stop()
+    job.finish(predict(job.held_users, job.held_items), times, torch.__version__)
 
 
 if __name__ == "__main__":
