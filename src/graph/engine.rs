@@ -65,6 +65,11 @@ pub trait Program: Send {
     /// # Errors
     /// An unknown name.
     fn state(&self, name: &str) -> Result<Vec<f32>>;
+
+    /// Which operators run: `fused`, or `stock` where each operation of the graph is one.
+    fn operators(&self) -> &'static str {
+        "stock"
+    }
 }
 
 /// The values of one input for one run.

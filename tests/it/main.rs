@@ -3,6 +3,7 @@
 mod behaviour;
 mod core;
 mod evaluators;
+mod fused;
 mod golden;
 mod gradients;
 mod metrics;
@@ -11,5 +12,6 @@ mod optimisers;
 mod pca;
 mod reference;
 mod report;
+mod rows;
 mod support;
 mod tidy;
