@@ -2,7 +2,7 @@
 
 use super::layout::{Block, Layout, Memory, Side};
 use crate::kernels::LANES;
-use crate::kernels::sigmoid::exp_each;
+use crate::kernels::exp::exp_each;
 
 /// How gradients move parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
