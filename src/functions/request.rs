@@ -8,7 +8,7 @@ use crate::functions::arguments::Arguments;
 use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
 use crate::graph::Engine;
-use crate::ratings::{Dataset, DatasetBuilder, Split};
+use crate::ratings::{Dataset, DatasetBuilder, Held, Split};
 use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine};
 use crate::store::{ModelName, NamedColumns, Session, Source, Store};
 use crate::train::{OptionValue, Options, Spec, TrainConfig, Training, WarmStart, preset};
@@ -212,12 +212,18 @@ impl Request {
             false => Split::Pairs { fraction: self.validation_fraction, seed: self.config.seed },
         };
         let held_out = by_time.then_some(self.validation_fraction);
-        let mut builder = DatasetBuilder::new(user_kind, item_kind, split);
-        session.stream(&self.ratings.to_sql(user_kind, item_kind, held_out), |batch| builder.push(batch))?;
+        let mut builder = DatasetBuilder::new(user_kind, item_kind, split).on_threads(self.threads);
+        let watch = |_held: Held| Ok(());
+        let started = std::time::Instant::now();
+        let sql = self.ratings.to_sql(user_kind, item_kind, held_out);
+        builder.read(watch, |sink| session.stream(&sql, |batch| sink(batch.clone())))?;
         if let Some((validation, _)) = &self.validation {
-            session.stream(&validation.to_sql(user_kind, item_kind, None), |batch| builder.push_validation(batch))?;
+            let sql = validation.to_sql(user_kind, item_kind, None);
+            builder.read_validation(watch, |sink| session.stream(&sql, |batch| sink(batch.clone())))?;
         }
+        eprintln!("TIMING read {:?}", started.elapsed());
         let dataset = builder.finish()?;
+        eprintln!("TIMING finished {:?}", started.elapsed());
         match &self.validation {
             Some((_, text)) if dataset.valid.is_empty() => Err(Error::argument(
                 "validation",

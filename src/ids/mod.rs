@@ -5,13 +5,15 @@
 //! enter numeric code, and dense indices never leave it.
 
 mod builder;
+mod integers;
+mod texts;
 mod vocabulary;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
-pub use builder::VocabularyBuilder;
+pub use builder::{Kept, VocabularyBuilder};
 pub use vocabulary::Vocabulary;
 
 /// A user's row in the embedding tables, below `U`.

@@ -4,39 +4,77 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
     StringViewArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
-use super::row::Row;
-use super::{DatasetBuilder, Split};
+use super::part::{Part, Rating, Side};
+use super::row::{Row, check_values, place};
+use super::split::PairHash;
+use super::{DatasetBuilder, Held, Split};
 use crate::error::{Error, Result};
 use crate::ids::Id;
 
 impl DatasetBuilder {
-    /// Takes a batch of ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have
+    /// Takes batches of ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have
     /// weights, `weight` as `DOUBLE`, and `held_out` as `BOOLEAN` where the rows say their side. Rows with a NULL are
-    /// counted and left out.
+    /// counted and left out. `produce` gives the batches to the function that it is called with; `watch` is told now and
+    /// then how much there is.
     ///
     /// # Errors
-    /// Missing columns or other types, or ones that change from batch to batch; a rating that is not finite or beyond the
-    /// range of `f32`, a weight that is that or below 0, with the user, the item and the way out; too many ids or ratings.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = Columns::of(batch).and_then(|columns| columns.with_weights(batch));
-        let columns = match self.split {
-            Split::Pairs { .. } => columns,
-            Split::Given => columns.and_then(|columns| columns.with_sides(batch)),
-        };
-        let columns = columns.map_err(|error| error.context("ratings"))?;
-        self.expect_weights(columns.weights.is_some()).map_err(|error| error.context("ratings"))?;
-        columns.rows().try_for_each(|row| self.take(row))
+    /// Those of `produce` and `watch`. Missing columns or other types, or ones that change from batch to batch; a rating that
+    /// is not finite or beyond the range of `f32`, a weight that is that or below 0, with the user, the item and the way out;
+    /// too many ids or ratings.
+    pub fn read(
+        &mut self,
+        watch: impl Fn(Held) -> Result<()>,
+        produce: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        let split = self.split;
+        self.read_with(|part, batch| part.push(split, batch), watch, produce)
     }
 
-    /// Takes a batch of a separate validation table, which is never learnt from: `user`, `item` and `rating`.
+    /// Takes batches of a separate validation table, which is never learnt from: `user`, `item` and `rating`.
     ///
     /// # Errors
-    /// As for [`push`](Self::push).
-    pub fn push_validation(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// As for [`read`](Self::read).
+    pub fn read_validation(
+        &mut self,
+        watch: impl Fn(Held) -> Result<()>,
+        produce: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        self.read_with(Part::push_validation, watch, produce)
+    }
+}
+
+impl Part {
+    fn push(&mut self, split: Split, batch: &RecordBatch) -> Result<()> {
+        let columns = Columns::of(batch).and_then(|columns| columns.with_weights(batch));
+        let columns = columns.and_then(|columns| match split {
+            Split::Pairs { .. } => Ok(columns),
+            Split::Given => columns.with_sides(batch),
+        });
+        let columns = columns.map_err(|error| error.context("ratings"))?;
+        self.expect_weights(columns.weights.is_some()).map_err(|error| error.context("ratings"))?;
+        let rows = columns.complete_rows();
+        self.n_rows += batch.num_rows() as u64;
+        self.n_skipped += (batch.num_rows() - rows.len()) as u64;
+        let values = columns.values(&rows).map_err(|error| error.context("ratings"))?;
+        let held_out = columns.sides(&rows, split);
+        let users = columns.users.numbers(&rows, &mut self.users)?;
+        let items = columns.items.numbers(&rows, &mut self.items)?;
+        let pairs = users.into_iter().zip(items);
+        for (((user, item), (value, weight)), is_held_out) in pairs.zip(values).zip(held_out) {
+            self.add(Rating { user, item, value }, weight, is_held_out);
+        }
+        Ok(())
+    }
+
+    fn push_validation(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = Columns::of(batch).map_err(|error| error.context("validation"))?;
-        columns.rows().try_for_each(|row| self.push_validation_row(row.user, row.item, row.rating))
+        columns.rows().try_for_each(|row| {
+            let row = row.complete(Split::Pairs { fraction: 0.0, seed: 0 });
+            self.take_validation(row.map_err(|error| error.context("validation"))?)
+        })
     }
 }
 
@@ -96,6 +134,47 @@ impl<'a> Columns<'a> {
         Ok(self)
     }
 
+    /// The rows in which nothing that is read is NULL.
+    fn complete_rows(&self) -> Vec<usize> {
+        let nulls = [
+            self.users.nulls(),
+            self.items.nulls(),
+            self.ratings.nulls(),
+            self.weights.and_then(|weights| weights.nulls()),
+            self.held_out.and_then(|sides| sides.nulls()),
+        ];
+        let nulls = nulls.into_iter().fold(None, |all, some| NullBuffer::union(all.as_ref(), some));
+        match nulls {
+            None => (0..self.ratings.len()).collect(),
+            Some(nulls) => nulls.valid_indices().collect(),
+        }
+    }
+
+    /// Ratings and weights of complete rows.
+    fn values(&self, rows: &[usize]) -> Result<Vec<(f32, f32)>> {
+        let value = |&row: &usize| {
+            let weight = self.weights.map_or(1.0, |weights| weights.value(row));
+            check_values(self.ratings.value(row), weight)
+                .map_err(|error| error.context(place(self.users.value(row), self.items.value(row))))
+        };
+        rows.iter().map(value).collect()
+    }
+
+    /// Which of complete rows are held out.
+    fn sides(&self, rows: &[usize], split: Split) -> Vec<bool> {
+        match (split, self.held_out) {
+            (Split::Given, Some(sides)) => rows.iter().map(|&row| sides.value(row)).collect(),
+            (Split::Pairs { fraction, seed }, _) if fraction > 0.0 => {
+                let mut pairs = vec![PairHash::new(seed); rows.len()];
+                for column in [&self.users, &self.items] {
+                    column.for_each(rows, pairs.iter_mut(), |pair, id| *pair = pair.with(id));
+                }
+                pairs.into_iter().map(|pair| pair.fraction() < fraction).collect()
+            }
+            _ => vec![false; rows.len()],
+        }
+    }
+
     fn rows(&self) -> impl Iterator<Item = Row<'a>> {
         let number = |column: &Float64Array, row| column.is_valid(row).then(|| column.value(row));
         // A batch's columns are all of one length.
@@ -137,12 +216,49 @@ impl<'a> IdColumn<'a> {
     }
 
     fn id(&self, row: usize) -> Option<Id<'a>> {
+        self.nulls().is_none_or(|nulls| nulls.is_valid(row)).then(|| self.value(row))
+    }
+
+    /// The id of a row that has one.
+    fn value(&self, row: usize) -> Id<'a> {
         match self {
-            Self::Integer(column) => column.is_valid(row).then(|| Id::Integer(column.value(row))),
-            Self::Text(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
-            Self::LargeText(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
-            Self::TextView(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
+            Self::Integer(column) => Id::Integer(column.value(row)),
+            Self::Text(column) => Id::Text(column.value(row)),
+            Self::LargeText(column) => Id::Text(column.value(row)),
+            Self::TextView(column) => Id::Text(column.value(row)),
         }
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        match self {
+            Self::Integer(column) => column.nulls(),
+            Self::Text(column) => column.nulls(),
+            Self::LargeText(column) => column.nulls(),
+            Self::TextView(column) => column.nulls(),
+        }
+    }
+
+    /// Calls `each` with what `along` has for each row and the row's id. The column's type is asked for once and not for each row.
+    #[inline]
+    fn for_each<T>(&self, rows: &[usize], along: impl Iterator<Item = T>, mut each: impl FnMut(T, Id<'a>)) {
+        let rows = rows.iter().zip(along);
+        match self {
+            Self::Integer(column) => rows.for_each(|(&row, with)| each(with, Id::Integer(column.value(row)))),
+            Self::Text(column) => rows.for_each(|(&row, with)| each(with, Id::Text(column.value(row)))),
+            Self::LargeText(column) => rows.for_each(|(&row, with)| each(with, Id::Text(column.value(row)))),
+            Self::TextView(column) => rows.for_each(|(&row, with)| each(with, Id::Text(column.value(row)))),
+        }
+    }
+
+    /// The numbers of the ids of complete rows.
+    fn numbers(&self, rows: &[usize], side: &mut Side) -> Result<Vec<u32>> {
+        let mut numbers = vec![0; rows.len()];
+        let mut failure = None;
+        self.for_each(rows, numbers.iter_mut(), |place, id| match side.number(id) {
+            Ok(number) => *place = number,
+            Err(error) => failure = Some(error),
+        });
+        failure.map_or(Ok(numbers), Err)
     }
 }
 
