@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// Numbers ids by first arrival, in any order and with repetitions.
 ///
-/// An integer takes 12 to 44 bytes, a text its bytes and 25 to 45 more. Several builders may each see a part of the ids:
+/// An integer takes 12 to 56 bytes, a text its bytes and 19 to 30 more. Several builders may each see a part of the ids:
 /// [`Kept::merge`] makes one vocabulary of them.
 #[derive(Debug)]
 pub struct VocabularyBuilder(Numbers);
@@ -31,12 +31,37 @@ impl VocabularyBuilder {
     ///
     /// # Errors
     /// An id of the other kind, or more than 2^31 - 1 ids.
-    #[inline]
     pub fn insert(&mut self, id: Id<'_>) -> Result<u32> {
-        match (&mut self.0, id) {
-            (Numbers::Integer(numbers), Id::Integer(number)) => numbers.insert(number),
-            (Numbers::Text(numbers), Id::Text(text)) => numbers.insert(text),
-            _ => Err(wrong_kind(self.kind(), id)),
+        let mut number = Vec::with_capacity(1);
+        match id {
+            Id::Integer(id) => self.insert_integers([id].into_iter(), &mut number)?,
+            Id::Text(id) => self.insert_texts([id].into_iter(), &mut number)?,
+        }
+        Ok(number[0])
+    }
+
+    /// Puts the numbers of many ids behind `numbers`, which is faster than one by one.
+    ///
+    /// # Errors
+    /// As for [`insert`](Self::insert).
+    pub fn insert_integers(&mut self, mut ids: impl Iterator<Item = i64>, numbers: &mut Vec<u32>) -> Result<()> {
+        match &mut self.0 {
+            Numbers::Integer(known) => ids.try_for_each(|id| {
+                numbers.push(known.insert(id)?);
+                Ok(())
+            }),
+            Numbers::Text(_) => ids.next().map_or(Ok(()), |id| Err(wrong_kind(IdKind::Text, Id::Integer(id)))),
+        }
+    }
+
+    /// Puts the numbers of many ids behind `numbers`, which is faster than one by one.
+    ///
+    /// # Errors
+    /// As for [`insert`](Self::insert).
+    pub fn insert_texts<'a>(&mut self, mut ids: impl Iterator<Item = &'a str>, numbers: &mut Vec<u32>) -> Result<()> {
+        match &mut self.0 {
+            Numbers::Text(known) => known.insert_all(ids, numbers),
+            Numbers::Integer(_) => ids.next().map_or(Ok(()), |id| Err(wrong_kind(IdKind::Integer, Id::Text(id)))),
         }
     }
 

@@ -28,7 +28,10 @@ pub(super) struct IntegerNumbers {
 #[derive(Debug)]
 enum Lookup {
     /// For the integers from `first` on the number after theirs, where they have one.
-    Places { first: i64, places: Vec<Option<NonZeroU32>> },
+    Places {
+        first: i64,
+        places: Vec<Option<NonZeroU32>>,
+    },
     Hashes(HashTable<(i64, u32)>),
 }
 
@@ -176,7 +179,7 @@ mod tests {
         let mut ids: Vec<i64> = (0..500_000).map(|n| n * 2).collect();
         ids.swap(1, 499_999);
         let mut numbers = IntegerNumbers::new();
-        ids[..2].iter().for_each(|id| drop(numbers.insert(*id).unwrap()));
+        assert_eq!((numbers.insert(ids[0]).unwrap(), numbers.insert(ids[1]).unwrap()), (0, 1));
         assert!(matches!(numbers.lookup, Lookup::Hashes(_)));
         assert!(matches!(check(&ids).lookup, Lookup::Places { .. }));
     }

@@ -167,7 +167,7 @@ impl<'a> Columns<'a> {
             (Split::Pairs { fraction, seed }, _) if fraction > 0.0 => {
                 let mut pairs = vec![PairHash::new(seed); rows.len()];
                 for column in [&self.users, &self.items] {
-                    column.for_each(rows, pairs.iter_mut(), |pair, id| *pair = pair.with(id));
+                    column.add_to(rows, &mut pairs);
                 }
                 pairs.into_iter().map(|pair| pair.fraction() < fraction).collect()
             }
@@ -238,27 +238,27 @@ impl<'a> IdColumn<'a> {
         }
     }
 
-    /// Calls `each` with what `along` has for each row and the row's id. The column's type is asked for once and not for each row.
-    #[inline]
-    fn for_each<T>(&self, rows: &[usize], along: impl Iterator<Item = T>, mut each: impl FnMut(T, Id<'a>)) {
-        let rows = rows.iter().zip(along);
+    /// Adds the ids of complete rows to the hashes of their pairs. The column's type is asked for once and not for each row.
+    fn add_to(&self, rows: &[usize], pairs: &mut [PairHash]) {
+        let rows = rows.iter().zip(pairs);
         match self {
-            Self::Integer(column) => rows.for_each(|(&row, with)| each(with, Id::Integer(column.value(row)))),
-            Self::Text(column) => rows.for_each(|(&row, with)| each(with, Id::Text(column.value(row)))),
-            Self::LargeText(column) => rows.for_each(|(&row, with)| each(with, Id::Text(column.value(row)))),
-            Self::TextView(column) => rows.for_each(|(&row, with)| each(with, Id::Text(column.value(row)))),
+            Self::Integer(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Integer(column.value(row)))),
+            Self::Text(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
+            Self::LargeText(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
+            Self::TextView(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
         }
     }
 
     /// The numbers of the ids of complete rows.
     fn numbers(&self, rows: &[usize], side: &mut Side) -> Result<Vec<u32>> {
-        let mut numbers = vec![0; rows.len()];
-        let mut failure = None;
-        self.for_each(rows, numbers.iter_mut(), |place, id| match side.number(id) {
-            Ok(number) => *place = number,
-            Err(error) => failure = Some(error),
-        });
-        failure.map_or(Ok(numbers), Err)
+        let n_ids = rows.len();
+        let rows = rows.iter().copied();
+        side.numbers(n_ids, |ids, numbers| match self {
+            Self::Integer(column) => ids.insert_integers(rows.map(|row| column.value(row)), numbers),
+            Self::Text(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
+            Self::LargeText(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
+            Self::TextView(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
+        })
     }
 }
 
@@ -276,6 +276,10 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
+    fn push(builder: &mut DatasetBuilder, batch: &RecordBatch) -> Result<()> {
+        builder.read(|_| Ok(()), |sink| sink(batch.clone()))
+    }
+
     fn ids(vocabulary: &Vocabulary) -> Vec<String> {
         vocabulary.iter().map(|id| id.to_string()).collect()
     }
@@ -285,9 +289,8 @@ mod tests {
         let ratings: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(3.0), None, Some(4.0)]));
         let rows = batch([("rating", ratings), ("user", users), ("item", items)]);
         let mut builder = DatasetBuilder::new(kind, IdKind::Integer, NOTHING);
-        builder.push(&rows.slice(0, 2)).unwrap();
-        builder.push(&rows.slice(2, 3)).unwrap();
-        builder.push_validation(&rows.slice(1, 1)).unwrap();
+        builder.read(|_| Ok(()), |sink| [rows.slice(0, 2), rows.slice(2, 3)].into_iter().try_for_each(sink)).unwrap();
+        builder.read_validation(|_| Ok(()), |sink| sink(rows.slice(1, 1))).unwrap();
         builder.finish().unwrap()
     }
 
@@ -314,25 +317,28 @@ mod tests {
     fn other_columns_are_refused() {
         let numbers = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
         let floats = || Arc::new(Float64Array::from(vec![1.0])) as ArrayRef;
-        let push = |columns: [ArrayRef; 3]| {
+        let push_columns = |columns: [ArrayRef; 3]| {
             let [users, items, ratings] = columns;
             let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, NOTHING);
-            builder.push(&batch([("rating", ratings), ("user", users), ("item", items)])).unwrap_err().to_string()
+            push(&mut builder, &batch([("rating", ratings), ("user", users), ("item", items)])).unwrap_err().to_string()
         };
-        assert_eq!(push([floats(), numbers(), floats()]), "ratings: user column = Float64: expected Int64 or text");
-        assert_eq!(push([numbers(), numbers(), numbers()]), "ratings: rating column = Int64: expected Float64");
+        assert_eq!(
+            push_columns([floats(), numbers(), floats()]),
+            "ratings: user column = Float64: expected Int64 or text"
+        );
+        assert_eq!(push_columns([numbers(), numbers(), numbers()]), "ratings: rating column = Int64: expected Float64");
         let text = Arc::new(StringArray::from(vec!["a"])) as ArrayRef;
-        assert!(push([numbers(), text, floats()]).starts_with("id 'a': expected integer ids"));
+        assert!(push_columns([numbers(), text, floats()]).starts_with("id 'a': expected integer ids"));
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, NOTHING);
         let two = RecordBatch::try_from_iter([("user", numbers()), ("item", numbers())]).unwrap();
-        let message = builder.push_validation(&two).unwrap_err().to_string();
+        let message = builder.read_validation(|_| Ok(()), |sink| sink(two)).unwrap_err().to_string();
         assert_eq!(message, "validation: there is no column rating");
 
         let push_more = |split: Split, more: &[(&str, ArrayRef)]| {
             let columns = [("user", numbers()), ("item", numbers()), ("rating", floats())];
             let all = columns.into_iter().chain(more.iter().cloned());
             let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, split);
-            builder.push(&RecordBatch::try_from_iter(all).unwrap()).map_err(|error| error.to_string())
+            push(&mut builder, &RecordBatch::try_from_iter(all).unwrap()).map_err(|error| error.to_string())
         };
         let message = push_more(NOTHING, &[("weight", numbers())]).unwrap_err();
         assert_eq!(message, "ratings: weight column = Int64: expected Float64");
@@ -356,9 +362,9 @@ mod tests {
         ])
         .unwrap();
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split::Given);
-        builder.push(&rows).unwrap();
-        builder.push_validation(&rows.slice(2, 1)).unwrap();
-        let message = builder.push(&rows.project(&[0, 2, 3, 4]).unwrap()).unwrap_err().to_string();
+        push(&mut builder, &rows).unwrap();
+        builder.read_validation(|_| Ok(()), |sink| sink(rows.slice(2, 1))).unwrap();
+        let message = push(&mut builder, &rows.project(&[0, 2, 3, 4]).unwrap()).unwrap_err().to_string();
         assert_eq!(message, "ratings: some batches have a column of weights and others have not");
         let dataset = builder.finish().unwrap();
         assert_eq!(dataset.train.values(), [1.0, 2.0, 6.0]);

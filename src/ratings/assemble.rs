@@ -42,8 +42,10 @@ pub(super) fn assemble<K: Key + Sync>(
     let train = with_indices(threads, train, &users, &items, |index| index)?;
     let held_out = with_indices(threads, held_out, &users, &items, rank)?;
     let validation = with_indices(threads, validation, &users, &items, rank)?;
-    let (Indexed { vocabulary: users, counts: user_counts, .. }, Indexed { vocabulary: items, counts: item_counts, .. }) =
-        (users, items);
+    let (
+        Indexed { vocabulary: users, counts: user_counts, .. },
+        Indexed { vocabulary: items, counts: item_counts, .. },
+    ) = (users, items);
 
     let starts = starts_of(user_counts.iter().map(|&count| count as usize));
     let shelves = shelve::<K>(threads, &train, &starts)?;
@@ -91,7 +93,8 @@ impl Indexed {
     fn new(threads: usize, sides: &[Side]) -> Result<Self> {
         let kind = sides.first().map(|side| side.ids.kind()).ok_or_else(|| Error::new("nothing was read"))?;
         let is_trained = |side: &Side, number: u32| side.counts.get(number as usize).is_some_and(|count| *count > 0);
-        let kept = map(threads, sides.iter().collect(), |side: &Side| side.ids.kept(|number| is_trained(side, number)))?;
+        let kept =
+            map(threads, sides.iter().collect(), |side: &Side| side.ids.kept(|number| is_trained(side, number)))?;
         let vocabulary = Kept::merge(kind, &kept)?;
         let by_part = map(threads, kept, |kept| kept.indices_in(&vocabulary))?;
         let mut counts = vec![0; vocabulary.len()];
@@ -115,7 +118,8 @@ fn with_indices<P: Into<Option<u32>>>(
     place: impl Fn(Option<u32>) -> P + Sync,
 ) -> Result<Vec<Block>> {
     let sides = users.by_part.iter().zip(&items.by_part);
-    let blocks = parts.into_iter().zip(sides).flat_map(|(blocks, sides)| blocks.into_iter().map(move |block| (block, sides)));
+    let blocks =
+        parts.into_iter().zip(sides).flat_map(|(blocks, sides)| blocks.into_iter().map(move |block| (block, sides)));
     map(threads, blocks.collect(), |(mut block, (users, items)): (Block, (&Vec<Option<u32>>, &Vec<Option<u32>>))| {
         for rating in &mut block.ratings {
             let user = place(users[rating.user as usize]).into();
@@ -146,7 +150,11 @@ fn in_order(threads: usize, blocks: Vec<Block>, n_users: usize) -> Result<Vec<He
     for shelf in shelves {
         for (user, keys) in shelf.by_user(&starts) {
             let user = index(user).map(UserIdx);
-            all.extend(keys.iter().map(|key| HeldOutRating { user, item: index(key.item()).map(ItemIdx), value: key.value() }));
+            all.extend(keys.iter().map(|key| HeldOutRating {
+                user,
+                item: index(key.item()).map(ItemIdx),
+                value: key.value(),
+            }));
         }
     }
     Ok(all)

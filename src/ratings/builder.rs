@@ -20,7 +20,7 @@ pub struct DatasetBuilder {
     user_kind: IdKind,
     item_kind: IdKind,
     /// One a thread, at least one.
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     /// Ratings up to which they stay in order.
     fits_cache: usize,
 }

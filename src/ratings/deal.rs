@@ -83,10 +83,8 @@ fn deal<K: Key>(shelf: &Shelf<K>, starts: &[usize], n_buckets: usize) -> Vec<Blo
     // Most buckets are within two deviations of the mean.
     let mean = shelf.keys.len() / n_buckets;
     let room = mean + 2 * mean.isqrt() + 16;
-    let block = || Block {
-        ratings: Vec::with_capacity(room),
-        weights: Vec::with_capacity(if weighted { room } else { 0 }),
-    };
+    let block =
+        || Block { ratings: Vec::with_capacity(room), weights: Vec::with_capacity(if weighted { room } else { 0 }) };
     let mut buckets: Vec<Block> = (0..n_buckets).map(|_| block()).collect();
     let mut place = shelf.start as u64;
     for_each(shelf, starts, |rating, weight| {
@@ -129,7 +127,9 @@ mod tests {
         let starts = starts_of((0..100).map(|user| (n as usize).saturating_sub(user).div_ceil(100)));
         let blocks = [Block { ratings, weights }];
         match weighted {
-            true => arrange::<(u64, u32)>(threads, shelve(threads, &blocks, &starts).unwrap(), &starts, true, fits_cache),
+            true => {
+                arrange::<(u64, u32)>(threads, shelve(threads, &blocks, &starts).unwrap(), &starts, true, fits_cache)
+            }
             false => arrange::<u64>(threads, shelve(threads, &blocks, &starts).unwrap(), &starts, false, fits_cache),
         }
         .unwrap()
@@ -150,7 +150,8 @@ mod tests {
             for (user, item, value) in dealt.iter() {
                 assert_eq!((user.0, item.0), (value as u32 % 100, value as u32 / 100));
             }
-            let weights_fit = |weights: &[f32]| weights.iter().zip(dealt.values()).all(|(weight, value)| *weight == value / 2.0);
+            let weights_fit =
+                |weights: &[f32]| weights.iter().zip(dealt.values()).all(|(weight, value)| *weight == value / 2.0);
             assert_eq!(dealt.weights().map(weights_fit), weighted.then_some(true));
         }
     }
@@ -162,7 +163,8 @@ mod tests {
         // Spearman's correlation of value and place: deviation 1 / sqrt(n - 1) where the order is random.
         let correlation = |values: &[f32]| {
             let mean = (n as f64 - 1.0) / 2.0;
-            let sum: f64 = values.iter().zip(0..n).map(|(value, place)| (f64::from(*value) - mean) * (place as f64 - mean)).sum();
+            let sum: f64 =
+                values.iter().zip(0..n).map(|(value, place)| (f64::from(*value) - mean) * (place as f64 - mean)).sum();
             sum * 12.0 / (n as f64 * (n as f64 * n as f64 - 1.0))
         };
         assert!(correlation(dealt.values()).abs() < 5.0 / (n as f64).sqrt());

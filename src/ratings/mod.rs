@@ -74,6 +74,7 @@ pub struct Ratings {
     items: Vec<u32>,
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
+    /// Whether neighbours are so by chance.
     is_dealt: bool,
 }
 
@@ -114,11 +115,6 @@ impl Ratings {
             });
         }
         places
-    }
-
-    /// Whether neighbours are so by chance.
-    pub(crate) fn is_dealt(&self) -> bool {
-        self.is_dealt
     }
 
     /// The number of ratings.

@@ -64,13 +64,21 @@ impl Side {
         Self { ids: VocabularyBuilder::new(kind), counts: Vec::new(), n_trained: 0 }
     }
 
-    /// The number of an id.
-    #[inline]
-    pub(super) fn number(&mut self, id: Id<'_>) -> Result<u32> {
+    /// The numbers of ids, which `insert` puts behind those that it is given.
+    pub(super) fn numbers(
+        &mut self,
+        n_ids: usize,
+        insert: impl FnOnce(&mut VocabularyBuilder, &mut Vec<u32>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(n_ids);
+        insert(&mut self.ids, &mut numbers)?;
+        self.counts.resize(self.ids.len(), 0);
+        Ok(numbers)
+    }
+
+    fn number(&mut self, id: Id<'_>) -> Result<u32> {
         let number = self.ids.insert(id)?;
-        if number as usize >= self.counts.len() {
-            self.counts.push(0);
-        }
+        self.counts.resize(self.ids.len(), 0);
         Ok(number)
     }
 
@@ -125,6 +133,7 @@ impl Part {
     pub(super) fn take(&mut self, row: Option<CompleteRow<'_>>) -> Result<()> {
         self.count(row.is_some());
         let Some(row) = row else { return Ok(()) };
+        self.weighted.get_or_insert(false);
         let rating = self.numbered(&row)?;
         self.add(rating, row.weight, row.is_held_out);
         Ok(())

@@ -91,7 +91,9 @@ fn for_each_pair<K: Key>(
         };
         for key in keys {
             // Those of unknown items come first, and are no pairs.
-            while let Some(row) = held_out.next_if(|row| (row.user, row.item) < (Some(UserIdx(user)), Some(ItemIdx(key.item())))) {
+            while let Some(row) =
+                held_out.next_if(|row| (row.user, row.item) < (Some(UserIdx(user)), Some(ItemIdx(key.item()))))
+            {
                 row.item.into_iter().for_each(|item| note(item.0));
             }
             note(key.item());
