@@ -93,6 +93,15 @@ impl Session {
         Ok(!self.rows(sql, vec![Value::Text(name.to_owned())])?.is_empty())
     }
 
+    /// About how many rows the largest table of a name has; `None` where no table has it.
+    pub fn estimated_rows(&self, name: &str) -> Result<Option<u64>> {
+        let sql = "SELECT max(estimated_size)::BIGINT FROM duckdb_tables() WHERE lower(table_name) = lower($1)";
+        match self.rows(sql, vec![Value::Text(name.to_owned())])?.first().map(Vec::as_slice) {
+            Some([Value::BigInt(rows)]) => Ok(u64::try_from(*rows).ok()),
+            _ => Ok(None),
+        }
+    }
+
     /// The database and schema in which unqualified names are looked up first.
     pub fn current_place(&self) -> Result<(String, String)> {
         match self.rows("SELECT current_database(), current_schema()", Vec::new())?.first().map(Vec::as_slice) {
