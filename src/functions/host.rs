@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::ffi::{CStr, CString, c_void};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use duckdb::ffi;
@@ -218,15 +219,46 @@ impl ReadColumn {
         unsafe { self.data.cast::<T>().add(row).read() }
     }
 
+    /// Whether any row may be NULL.
+    pub fn has_nulls(&self) -> bool {
+        !self.validity.is_null()
+    }
+
+    /// The values of consecutive rows of a fixed-width type.
+    pub fn slice<T: FixedWidth>(&self, rows: Range<usize>) -> &[T] {
+        // SAFETY: see the type's doc; the chunk stays as it is as long as `self` is used.
+        unsafe { std::slice::from_raw_parts(self.data.cast::<T>().add(rows.start), rows.len()) }
+    }
+
     /// The text of a row.
     pub fn text(&self, row: usize) -> Result<&str> {
-        // SAFETY: the row holds a string of the host, which lives as long as the callback's chunk. The host only reads it.
-        let bytes = unsafe {
-            let string = self.data.cast::<ffi::duckdb_string_t>().add(row).cast_mut();
-            let length = ffi::duckdb_string_t_length(*string) as usize;
-            std::slice::from_raw_parts(ffi::duckdb_string_t_data(string).cast::<u8>(), length)
-        };
-        std::str::from_utf8(bytes).map_err(|error| Error::new("a text is not valid UTF-8").with_source(error))
+        std::str::from_utf8(self.bytes(row)).map_err(|error| Error::new("a text is not valid UTF-8").with_source(error))
+    }
+
+    /// The bytes of the text of a row.
+    pub fn bytes(&self, row: usize) -> &[u8] {
+        // SAFETY: the row holds a string of the host, which lives as long as the callback's chunk: its length, then up to 12 bytes, or
+        // 4 of them and a pointer to all.
+        unsafe {
+            let string = self.data.cast::<ffi::duckdb_string_t>().add(row);
+            let inlined = &(*string).value.inlined;
+            let length = inlined.length as usize;
+            let data = if length <= inlined.inlined.len() {
+                inlined.inlined.as_ptr()
+            } else {
+                (*string).value.pointer.ptr.cast_const()
+            };
+            std::slice::from_raw_parts(data.cast::<u8>(), length)
+        }
+    }
+
+    /// Whether two rows hold the same text for sure: in the row itself, or in one place.
+    pub fn is_same_text(&self, row: usize, other: usize) -> bool {
+        // SAFETY: a string of the host is 16 bytes, all of them set.
+        unsafe {
+            let strings = self.data.cast::<u128>();
+            strings.add(row).read_unaligned() == strings.add(other).read_unaligned()
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::functions::host::{Type, Vector};
-use crate::functions::predict::known_pairs;
 use crate::functions::prediction::as_double;
 use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, for_each_model, overloads};
 
@@ -23,11 +22,12 @@ impl ScalarFunction for PredictProba {
                     "this model has no probabilities: it was trained with loss := 'mse' or 'half_sse'; train one with loss := 'cross_entropy'",
                 ));
             };
-            let known = known_pairs(input, rows, &loaded.model, output)?;
-            let scores = loaded.predictor()?.scores(&known.users, &known.items)?;
+            let mut pairs = std::mem::take(&mut loaded.pairs);
+            pairs.look_up(input, rows, &loaded.model, output)?;
+            loaded.predictor()?.scores_into(&pairs.users, &pairs.items, &mut pairs.numbers)?;
             let values: Vec<f64> = classes.values().iter().copied().map(as_double).collect();
             let mut probabilities = vec![0.0; values.len()];
-            for (row, score) in known.rows.into_iter().zip(scores) {
+            for (&row, &score) in pairs.rows.iter().zip(&pairs.numbers) {
                 classes.probabilities(score, &mut probabilities);
                 let (entries, first) = output.push_list(row, values.len())?;
                 let (keys, shares) = (entries.field(0), entries.field(1));
@@ -36,6 +36,7 @@ impl ScalarFunction for PredictProba {
                     shares.set(first + class, *probability);
                 }
             }
+            loaded.pairs = pairs;
             Ok(())
         })
     }

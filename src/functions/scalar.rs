@@ -9,6 +9,7 @@ use duckdb::ffi;
 use crate::error::{Error, Result};
 use crate::functions::caller::{Caller, Context};
 use crate::functions::host::{Chunk, ReadColumn, Type, Vector, c_string, contain, drop_box};
+use crate::functions::look_up::KnownPairs;
 use crate::functions::prediction::predictor_of;
 use crate::ids::{Id, IdKind};
 use crate::score::Predictor;
@@ -67,6 +68,16 @@ impl<'a> Input<'a> {
         self.columns.iter().any(|column| column.is_null(row))
     }
 
+    /// Whether any argument of any row may be NULL.
+    fn may_have_nulls(&self) -> bool {
+        self.columns.iter().any(ReadColumn::has_nulls)
+    }
+
+    /// The column of an argument.
+    pub fn column(&self, argument: usize) -> &ReadColumn {
+        &self.columns[argument]
+    }
+
     /// An id that is not NULL.
     pub fn id(&self, argument: usize, row: usize) -> Result<Id<'_>> {
         let column = &self.columns[argument];
@@ -122,28 +133,27 @@ pub fn for_each_model(
     output: Vector,
     mut each: impl FnMut(&[usize], &mut Loaded) -> Result<()>,
 ) -> Result<()> {
+    // Kept from chunk to chunk.
+    let mut rows = std::mem::take(&mut models.rows);
+    rows.clear();
+    if input.may_have_nulls() {
+        for row in 0..input.len() {
+            if input.any_null(row) { output.set_null(row) } else { rows.push(row) }
+        }
+    } else {
+        rows.extend(0..input.len());
+    }
     let is_named = input.n_arguments() > model_argument;
-    let mut current: Option<&str> = None;
-    let mut rows = Vec::with_capacity(input.len());
-    for row in 0..input.len() {
-        if input.any_null(row) {
-            output.set_null(row);
-            continue;
-        }
-        if is_named || current.is_none() {
-            let name = if is_named { input.text(model_argument, row)? } else { ModelName::DEFAULT };
-            if let Some(before) = current.filter(|before| *before != name) {
-                each(&rows, models.get(before)?)?;
-                rows.clear();
-            }
-            current = Some(name);
-        }
-        rows.push(row);
+    let is_of_one_model = |one: &usize, other: &usize| {
+        let names = input.columns.get(model_argument);
+        names.is_none_or(|names| names.is_same_text(*one, *other) || names.bytes(*one) == names.bytes(*other))
+    };
+    for rows in rows.chunk_by(is_of_one_model) {
+        let name = if is_named { input.text(model_argument, rows[0])? } else { ModelName::DEFAULT };
+        each(rows, models.get(name)?)?;
     }
-    match current {
-        Some(name) => each(&rows, models.get(name)?),
-        None => Ok(()),
-    }
+    models.rows = rows;
+    Ok(())
 }
 
 /// An integer argument cannot name a text id: says so, with the cast that can.
@@ -192,12 +202,16 @@ pub struct Models {
     /// The setting `cofi_onnxruntime`.
     library: Option<String>,
     found: HashMap<String, Loaded>,
+    /// Room for the rows of a chunk.
+    rows: Vec<usize>,
 }
 
 /// A model that was looked up.
 pub struct Loaded {
     /// All of it, of one moment.
     pub model: Arc<StoredModel>,
+    /// Room for the pairs of a chunk.
+    pub pairs: KnownPairs,
     predictor: Option<Predictor>,
     library: Option<String>,
 }
@@ -211,7 +225,7 @@ impl Models {
         if !self.found.contains_key(name) {
             let Caller { connection_id, search_path } = &self.caller;
             let model = self.database.model(*connection_id, search_path, &ModelName::parse(name)?)?;
-            let loaded = Loaded { model, predictor: None, library: self.library.clone() };
+            let loaded = Loaded { model, pairs: KnownPairs::default(), predictor: None, library: self.library.clone() };
             self.found.insert(name.to_owned(), loaded);
         }
         self.found.get_mut(name).ok_or_else(|| Error::new("a model that was just looked up is gone"))
@@ -285,7 +299,8 @@ unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
         };
         let database = Arc::clone(&registered.database);
         let library = context.library();
-        let models = Box::new(Models { database, caller: context.caller(), library, found: HashMap::new() });
+        let models =
+            Box::new(Models { database, caller: context.caller(), library, found: HashMap::new(), rows: Vec::new() });
         unsafe {
             ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>))
         };

@@ -2,8 +2,12 @@
 
 use crate::error::Result;
 use crate::functions::host::{Type, Vector};
-use crate::functions::ranked::{ranked_type, write_ranked};
-use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, expect_kind, for_each_row, overloads, read_k};
+use crate::functions::look_up::look_up_each;
+use crate::functions::ranked::{Question, answer, ranked_type, write_ranked};
+use crate::functions::scalar::{Input, Models, Overload, ScalarFunction, for_each_model, overloads, read_k};
+use crate::ids::{ItemIdx, UserIdx, Vocabulary};
+use crate::score::{Embeddings, Scored};
+use crate::store::Side;
 
 /// The items whose factors point the same way as the given item's, itself left out; NULL for an unknown item.
 pub struct Similar;
@@ -16,17 +20,9 @@ impl ScalarFunction for Similar {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 2, output, |row, loaded| {
-            let model = &loaded.model;
-            expect_kind("item", input.id_kind(0), model.items.kind())?;
-            let k = read_k(input, 1, row)?;
-            match model.item(input.id(0, row)?) {
-                Some(item) => write_ranked(output, row, input, &model.items, &model.embeddings.similar_items(item, k)),
-                None => {
-                    output.set_null(row);
-                    Ok(())
-                }
-            }
+        rank_each(models, input, output, ("item", Side::Items), |embeddings, indices, k| {
+            let items: Vec<_> = indices.iter().copied().map(ItemIdx).collect();
+            embeddings.similar_items(&items, k)
         })
     }
 }
@@ -42,17 +38,36 @@ impl ScalarFunction for SimilarUsers {
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        for_each_row(models, input, 2, output, |row, loaded| {
-            let model = &loaded.model;
-            expect_kind("user", input.id_kind(0), model.users.kind())?;
-            let k = read_k(input, 1, row)?;
-            match model.user(input.id(0, row)?) {
-                Some(user) => write_ranked(output, row, input, &model.users, &model.embeddings.similar_users(user, k)),
-                None => {
-                    output.set_null(row);
-                    Ok(())
-                }
-            }
+        rank_each(models, input, output, ("user", Side::Users), |embeddings, indices, k| {
+            let users: Vec<_> = indices.iter().copied().map(UserIdx).collect();
+            embeddings.similar_users(&users, k)
         })
     }
+}
+
+fn rank_each(
+    models: &mut Models,
+    input: &Input,
+    output: Vector,
+    (what, side): (&str, Side),
+    nearest: impl Fn(&Embeddings, &[u32], usize) -> Vec<Vec<Scored>>,
+) -> Result<()> {
+    for_each_model(models, input, 2, output, |rows, loaded| {
+        let model = &loaded.model;
+        let vocabulary: &Vocabulary = model.vocabulary(side);
+        let (mut found, mut questions) = (Vec::new(), Vec::new());
+        look_up_each(what, input, 0, rows, vocabulary, &mut Vec::new(), &mut found)?;
+        for (&row, &index) in rows.iter().zip(&found) {
+            let k = read_k(input, 1, row)?;
+            match index {
+                Some(_) => questions.push(Question { k, option: false, index, row }),
+                None => output.set_null(row),
+            }
+        }
+        let ask = |k, _, indices: &[Option<u32>]| {
+            let indices: Vec<u32> = indices.iter().copied().flatten().collect();
+            Ok(nearest(&model.embeddings, &indices, k))
+        };
+        answer(&mut questions, ask, |row, ranked| write_ranked(output, row, input, vocabulary, ranked))
+    })
 }

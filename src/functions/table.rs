@@ -39,6 +39,19 @@ pub trait TableFunction: Sized + Send + Sync + 'static {
 pub trait Rows: Send {
     /// Writes the next rows; none are left when it writes none.
     fn next(&mut self, chunk: &mut Chunk) -> Result<()>;
+
+    /// How many threads can write rows side by side.
+    fn threads(&self) -> usize {
+        1
+    }
+
+    /// The same rows for another thread: each is written by one of those that share them. `None` where one thread writes all.
+    ///
+    /// # Errors
+    /// Whatever another thread needs and cannot have.
+    fn share(&self) -> Result<Option<Box<dyn Rows>>> {
+        Ok(None)
+    }
 }
 
 /// Where a call that is being bound comes from.
@@ -76,6 +89,7 @@ pub fn register<F: TableFunction>(connection: ffi::duckdb_connection, database: 
         ffi::duckdb_table_function_set_extra_info(function, extra.cast(), Some(drop_box::<Arc<Database>>));
         ffi::duckdb_table_function_set_bind(function, Some(bind::<F>));
         ffi::duckdb_table_function_set_init(function, Some(init::<F>));
+        ffi::duckdb_table_function_set_local_init(function, Some(init_of_thread));
         ffi::duckdb_table_function_set_function(function, Some(next));
         let state = ffi::duckdb_register_table_function(connection, function);
         ffi::duckdb_destroy_table_function(&mut function);
@@ -127,7 +141,14 @@ unsafe extern "C" fn bind<F: TableFunction>(info: ffi::duckdb_bind_info) {
     });
 }
 
-type Running = Mutex<(&'static str, Box<dyn Rows>)>;
+struct Running {
+    name: &'static str,
+    n_threads: usize,
+    rows: Mutex<Box<dyn Rows>>,
+}
+
+/// The rows of one thread, where they are shared; `None` until it writes the first.
+type OfThread = Option<Box<dyn Rows>>;
 
 unsafe extern "C" fn init<F: TableFunction>(info: ffi::duckdb_init_info) {
     // SAFETY (all blocks of this function): `info` is the host's for this callback; extra info and bind data are what
@@ -138,10 +159,24 @@ unsafe extern "C" fn init<F: TableFunction>(info: ffi::duckdb_init_info) {
         let bound = unsafe { &*ffi::duckdb_init_get_bind_data(info).cast::<Bound<F>>() };
         let execution = Execution { database: Arc::clone(database), caller: bound.caller.clone() };
         let rows = bound.function.start(execution).map_err(|error| error.context(F::NAME))?;
-        let running: Running = Mutex::new((F::NAME, rows));
+        let n_threads = rows.threads();
+        let running = Box::new(Running { name: F::NAME, n_threads, rows: Mutex::new(rows) });
         unsafe {
-            ffi::duckdb_init_set_max_threads(info, 1);
-            ffi::duckdb_init_set_init_data(info, Box::into_raw(Box::new(running)).cast(), Some(drop_box::<Running>));
+            ffi::duckdb_init_set_max_threads(info, n_threads.max(1) as u64);
+            ffi::duckdb_init_set_init_data(info, Box::into_raw(running).cast(), Some(drop_box::<Running>));
+        }
+        Ok(())
+    });
+}
+
+/// Runs once a thread, which cannot see here what `init` set.
+unsafe extern "C" fn init_of_thread(info: ffi::duckdb_init_info) {
+    // SAFETY (all blocks of this function): `info` is the host's for this callback.
+    let report = |message: &std::ffi::CStr| unsafe { ffi::duckdb_init_set_error(info, message.as_ptr()) };
+    contain(report, || {
+        let of_thread: Box<OfThread> = Box::default();
+        unsafe {
+            ffi::duckdb_init_set_init_data(info, Box::into_raw(of_thread).cast(), Some(drop_box::<OfThread>));
         }
         Ok(())
     });
@@ -149,15 +184,22 @@ unsafe extern "C" fn init<F: TableFunction>(info: ffi::duckdb_init_info) {
 
 unsafe extern "C" fn next(info: ffi::duckdb_function_info, output: ffi::duckdb_data_chunk) {
     // SAFETY (all blocks of this function): `info` and `output` are the host's for this callback; the init data is what
-    // `init` set.
+    // `init` set, and that of the thread, which no other thread uses, what `init_of_thread` set.
     let report = |message: &std::ffi::CStr| unsafe { ffi::duckdb_function_set_error(info, message.as_ptr()) };
     contain(report, || {
         let running = unsafe { &*ffi::duckdb_function_get_init_data(info).cast::<Running>() };
-        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, rows) = &mut *running;
         let mut chunk = unsafe { Chunk::new(output) };
         chunk.set_len(0);
-        rows.next(&mut chunk).map_err(|error| error.context(*name))
+        let of_all = || running.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_thread = unsafe { &mut *ffi::duckdb_function_get_local_init_data(info).cast::<OfThread>() };
+        if of_thread.is_none() && running.n_threads > 1 {
+            *of_thread = of_all().share().map_err(|error| error.context(running.name))?;
+        }
+        match of_thread {
+            Some(rows) => rows.next(&mut chunk),
+            None => of_all().next(&mut chunk),
+        }
+        .map_err(|error| error.context(running.name))
     });
 }
 

@@ -21,6 +21,12 @@ pub trait Engine: Send + Sync {
     /// Where a program of this engine runs: `cpu`, `cuda:0`, `interpreter`.
     fn device(&self) -> &str;
 
+    /// Whether a step that moves the rows of its batch takes less time here than one that moves all: as a graph of whole tables it
+    /// takes more.
+    fn gains_by_batch_rows(&self) -> bool {
+        false
+    }
+
     /// Makes a program that starts from the given values.
     ///
     /// `initial` has the values of every state by name, row by row. `batch` is the usual `B`, from which an engine may work out
@@ -65,6 +71,11 @@ pub trait Program: Send {
     /// # Errors
     /// An unknown name.
     fn state(&self, name: &str) -> Result<Vec<f32>>;
+
+    /// Which operators run: `fused`, or `stock` where each operation of the graph is one.
+    fn operators(&self) -> &'static str {
+        "stock"
+    }
 }
 
 /// The values of one input for one run.

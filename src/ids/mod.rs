@@ -6,6 +6,8 @@
 
 mod builder;
 mod integers;
+mod lookup;
+mod slots;
 mod texts;
 mod vocabulary;
 
@@ -14,7 +16,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 
 pub use builder::{Kept, VocabularyBuilder};
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Texts, Vocabulary};
 
 /// A user's row in the embedding tables, below `U`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

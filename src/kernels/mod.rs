@@ -4,8 +4,21 @@
 //! through blocks of [`LANES`] numbers; [`per_level!`] compiles it once a [`Level`] and picks at run time. Where such a function
 //! uses no fused multiply-add (`mul_add`), it gives the same bits at every level.
 
+mod best;
+mod dot;
+pub mod factorisation;
+mod groups;
 mod level;
+mod memory;
 mod pool;
+mod prefetch;
+pub mod product;
+mod sigmoid;
 
+pub use best::{Best, Candidate, Judge};
+pub use dot::{dot, dots};
+use groups::Groups;
 pub use level::{LANES, Level};
 pub use pool::{Here, Pool};
+pub use prefetch::prefetch;
+pub use sigmoid::{all_in_range, exp, in_range, sigmoid};

@@ -1,7 +1,7 @@
 //! Threads, as a loop sees them.
 
 /// Something that can run independent pieces of work side by side.
-pub trait Pool: Sync {
+pub trait Pool {
     /// How many pieces can run at once, at least 1: into more, work need not be cut.
     fn threads(&self) -> usize;
 

@@ -34,7 +34,7 @@ pub fn inference(embeddings: &Embeddings) -> Result<Inference> {
     let model = model_of(embeddings);
     let mut parameters = parameters_of(embeddings, model.biases);
     let mut graph = Graph::new();
-    let Forward { score, .. } = model.pass(&mut graph, false)?;
+    let Forward { score, .. } = model.pass(&mut graph, false, |_, lookup| Ok(lookup.table))?;
     let sum = formula_of(&model);
     let Some(classes) = &embeddings.parts().classes else {
         let formula = format!("rating = {sum}");

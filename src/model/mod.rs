@@ -20,6 +20,7 @@ pub use network::predictor;
 pub use objective::{CLASS, DATA_SHARE, Objective, PENALTY_SHARE, RATING, StepOptions, WEIGHT, training_step};
 
 use crate::error::Result;
+use crate::graph::optimiser::{Lookup, RowTable};
 use crate::graph::{Dim, Element, Graph, NodeId, Shape};
 use crate::rng::Rng;
 
@@ -82,29 +83,34 @@ pub enum Biases {
 
 /// The end of a forward pass.
 #[derive(Clone, Debug)]
-pub struct Forward {
+struct Forward {
     /// `[B]`: the score of each pair.
-    pub score: NodeId,
+    score: NodeId,
     /// The factor tables: what a penalty counts.
-    pub factors: Vec<NodeId>,
+    factors: Vec<NodeId>,
     /// The states that are to be learned with weight decay, the factors first.
-    pub decayed: Vec<NodeId>,
+    decayed: Vec<NodeId>,
     /// The states that are to be learned without it. Biases: decayed, they would say less than the ratings do of users
     /// and items of which much is known, and the factors would have to make up for it.
-    pub undecayed: Vec<NodeId>,
+    undecayed: Vec<NodeId>,
 }
 
 impl Model {
-    /// Adds the inputs [`USER`] and [`ITEM`] and those of the architecture, the states and the score to a graph.
+    /// Adds the inputs [`USER`] and [`ITEM`] and those of the architecture, the states and the score to a graph, with or without a
+    /// step that updates the states while they are still read. Rows are looked up in what `prepare` makes of a table.
     ///
     /// # Errors
-    /// A graph that has inputs or states of these names already; widths that the interaction cannot join.
-    pub fn forward(&self, graph: &mut Graph) -> Result<Forward> {
-        self.pass(graph, true)
-    }
-
-    /// [`forward`](Self::forward), with or without a step that updates the states while they are still read.
-    fn pass(&self, graph: &mut Graph, has_step: bool) -> Result<Forward> {
+    /// A graph that has inputs or states of these names already; widths that the interaction cannot join; those of `prepare`.
+    fn pass(
+        &self,
+        graph: &mut Graph,
+        has_step: bool,
+        mut prepare: impl FnMut(&mut Graph, Lookup) -> Result<NodeId>,
+    ) -> Result<Forward> {
+        let mut look_up = |graph: &mut Graph, table: NodeId, rows: NodeId, decays: bool| {
+            let prepared = prepare(graph, Lookup { table, rows, decays })?;
+            graph.gather(prepared, rows)
+        };
         let user = graph.input(USER, Shape::vector(Dim::Batch), Element::Index)?;
         let item = graph.input(ITEM, Shape::vector(Dim::Batch), Element::Index)?;
         let user_factors = graph.state(USER_FACTORS, Shape::matrix(Dim::Fixed(self.n_users), self.user_width))?;
@@ -112,8 +118,8 @@ impl Model {
         let factors = vec![user_factors, item_factors];
         let (mut decayed, mut undecayed) = (factors.clone(), Vec::new());
 
-        let p = graph.gather(user_factors, user)?;
-        let q = graph.gather(item_factors, item)?;
+        let p = look_up(graph, user_factors, user, true)?;
+        let q = look_up(graph, item_factors, item, true)?;
         let mut sum = match &self.architecture {
             Architecture::Dot => dot::interaction(graph, p, q)?,
             Architecture::Mlp(mlp) => {
@@ -132,7 +138,7 @@ impl Model {
             self.bias_tables().zip([user, item]).map(|((name, n_rows), rows)| (name, n_rows, rows))
         {
             let table = graph.state(name, Shape::vector(Dim::Fixed(n_rows)))?;
-            let bias = graph.gather(table, rows)?;
+            let bias = look_up(graph, table, rows, false)?;
             sum = graph.add(sum, bias)?;
             undecayed.push(table);
         }
@@ -165,6 +171,13 @@ impl Model {
             states.extend(classes::initial(n_classes));
         }
         states
+    }
+
+    /// The states that are looked up by rows.
+    pub fn tables(&self) -> Vec<RowTable> {
+        let factors = [(USER_FACTORS, self.n_users), (ITEM_FACTORS, self.n_items)];
+        let table = |decays| move |(name, n_rows)| RowTable { name, n_rows, decays };
+        factors.into_iter().map(table(true)).chain(self.bias_tables().map(table(false))).collect()
     }
 
     fn bias_tables(&self) -> impl Iterator<Item = (&'static str, usize)> {

@@ -1,7 +1,7 @@
 //! What a training minimises, and the step that does it: forward pass, loss, reverse pass and update in one graph.
 
-use crate::error::Result;
-use crate::graph::optimiser::{Optimiser, accumulate};
+use crate::error::{Error, Result};
+use crate::graph::optimiser::{Optimiser, Reach, RowUpdates, accumulate};
 use crate::graph::{Dim, Element, Graph, NodeId, Shape, Step, gradients, loss};
 use crate::model::{Forward, Model, classes};
 
@@ -45,13 +45,25 @@ pub struct StepOptions {
 ///
 /// Its inputs are those of the model, [`RATING`] or [`CLASS`], and the scalars of the optimiser, with the options
 /// [`WEIGHT`], [`DATA_SHARE`], [`PENALTY_SHARE`] and [`KEEP`](crate::graph::optimiser::KEEP); its states the parameters of the
-/// model, the moments of the optimiser and, where gradients are accumulated, their sums.
+/// model, the moments of the optimiser and, where gradients are accumulated, their sums, or where only rows of the batch move, the
+/// clocks of the tables.
 ///
 /// # Errors
-/// Sizes that the operations refuse.
+/// Sizes that the operations refuse; rows of the batch alone beside `l2` or accumulated gradients.
 pub fn training_step(model: &Model, optimiser: &Optimiser, options: StepOptions) -> Result<Step> {
     let mut graph = Graph::new();
-    let Forward { score, factors, mut decayed, mut undecayed } = model.forward(&mut graph)?;
+    let mut rows = match optimiser.reach {
+        Reach::EveryRow => None,
+        Reach::BatchRows => {
+            check_reach(options)?;
+            Some(RowUpdates::begin(optimiser, &mut graph)?)
+        }
+    };
+    let Forward { score, factors, mut decayed, mut undecayed } =
+        model.pass(&mut graph, true, |graph, lookup| match &mut rows {
+            Some(rows) => rows.catch_up(graph, lookup),
+            None => Ok(lookup.table),
+        })?;
     let errors = match model.objective {
         Objective::MeanSquaredError | Objective::HalfSquaredSum => {
             let rating = graph.input(RATING, Shape::vector(Dim::Batch), Element::Float)?;
@@ -67,18 +79,33 @@ pub fn training_step(model: &Model, optimiser: &Optimiser, options: StepOptions)
     };
     let loss = objective(&mut graph, model.objective, errors, &factors, options)?;
     let parameters = [decayed.as_slice(), &undecayed].concat();
+    let read = |parameter: &NodeId| rows.as_ref().map_or(*parameter, |rows| rows.read(*parameter));
+    let read: Vec<NodeId> = parameters.iter().map(read).collect();
     let mut slopes: Vec<(NodeId, NodeId)> =
-        parameters.iter().copied().zip(gradients(&mut graph, loss, &parameters)?).collect();
+        parameters.iter().copied().zip(gradients(&mut graph, loss, &read)?).collect();
     let mut updates = Vec::new();
     if options.accumulates {
         let accumulated = accumulate(&mut graph, &slopes)?;
         (slopes, updates) = (accumulated.slopes, accumulated.updates);
     }
     let (with_decay, without) = slopes.split_at(decayed.len());
-    updates.extend(optimiser.attach(&mut graph, with_decay, without)?);
+    updates.extend(match &rows {
+        Some(rows) => rows.attach(&mut graph, with_decay, without)?,
+        None => optimiser.attach(&mut graph, with_decay, without)?,
+    });
     let step = Step { graph, loss, updates };
     step.check_in_place()?;
     Ok(step)
+}
+
+/// Refuses options with which a row that is not in the batch has a gradient, or one only later.
+fn check_reach(options: StepOptions) -> Result<()> {
+    let reason = match (options.l2 > 0.0, options.accumulates) {
+        (true, _) => "a penalty reaches every row",
+        (_, true) => "gradients that are accumulated are of more rows than those of one batch",
+        _ => return Ok(()),
+    };
+    Err(Error::new(format!("model: a step cannot move the rows of its batch alone: {reason}; move every row")))
 }
 
 /// The scalar that is minimised, from the error of each rating `[B]`.

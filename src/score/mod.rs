@@ -10,11 +10,12 @@
 
 mod baseline;
 mod classes;
-mod dot;
 mod layers;
 mod pca;
 mod predict;
 mod predictor;
+mod recommend;
+mod search;
 mod similar;
 mod top_k;
 
@@ -29,6 +30,7 @@ pub use classes::{Classes, MOST_CLASSES};
 pub use layers::{Layer, Layers};
 pub use pca::{Components, MOST_COMPONENTS, principal_components};
 pub use predictor::{Network, Prediction, Predictor};
+pub use recommend::Excluded;
 pub use top_k::{Scored, most_rated};
 
 /// What embeddings are made of, as a training ends with it or as it was stored.
@@ -76,8 +78,15 @@ pub struct Embeddings {
     parts: Parts,
     n_users: usize,
     n_items: usize,
-    user_norms: OnceLock<Vec<f64>>,
-    item_norms: OnceLock<Vec<f64>>,
+    prepared: Prepared,
+}
+
+/// What searches read, each made when it is first asked for: copies of the tables in another order.
+#[derive(Clone, Debug, Default)]
+struct Prepared {
+    users: OnceLock<similar::Directions>,
+    items: OnceLock<similar::Directions>,
+    offers: OnceLock<recommend::Offers>,
 }
 
 impl Embeddings {
@@ -131,7 +140,7 @@ impl Embeddings {
             bound += largest_magnitude(name, values)?;
         }
         if bound <= f64::from(f32::MAX) {
-            return Ok(Self { parts, n_users, n_items, user_norms: OnceLock::new(), item_norms: OnceLock::new() });
+            return Ok(Self { parts, n_users, n_items, prepared: Prepared::default() });
         }
         Err(Error::new("embeddings: ratings would leave the range of 32-bit floats; train the model again"))
     }

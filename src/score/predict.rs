@@ -1,9 +1,9 @@
 //! What embeddings say without looking at both sides of a pair: the baseline, and how a sum becomes a rating.
 
-use super::dot::dot;
 use super::top_k::{Scored, TopK};
 use super::{Baseline, Embeddings};
 use crate::ids::{ItemIdx, UserIdx};
+use crate::kernels::{dot, in_range};
 
 impl Embeddings {
     /// A rating from what is known of each side on its own.
@@ -38,7 +38,7 @@ impl Embeddings {
     /// `lo + (hi - lo) sigmoid(x)`, or `x` where there is no range.
     pub(super) fn ranged(&self, x: f32) -> f32 {
         match self.parts.range {
-            Some((lo, hi)) => lo + (hi - lo) / (1.0 + (-x).exp()),
+            Some((lo, hi)) => in_range(x, lo, hi),
             None => x,
         }
     }

@@ -1,14 +1,14 @@
-//! Ratings of pairs, and what to recommend by them.
+//! Ratings of pairs.
 
 use std::sync::Arc;
 
-use super::top_k::{Scored, TopK};
-use super::{Classes, Embeddings, Interaction};
+use super::{Classes, Embeddings, Interaction, Parts};
 use crate::error::{Error, Result};
 use crate::ids::{ItemIdx, UserIdx};
+use crate::kernels::{Level, all_in_range, dots};
 
 /// Pairs that go through a network at a time: a vector of the host's rows.
-const PAIRS_AT_A_TIME: usize = 2048;
+pub(super) const PAIRS_AT_A_TIME: usize = 2048;
 
 /// The layers of a model at work. Who predicts brings one along, as multiplying matrices fast is not done here.
 pub trait Network: Send {
@@ -32,7 +32,8 @@ pub struct Prediction {
 
 /// A model ready to rate pairs.
 pub struct Predictor {
-    embeddings: Arc<Embeddings>,
+    pub(super) embeddings: Arc<Embeddings>,
+    level: Level,
     network: Option<Box<dyn Network>>,
     user_rows: Vec<f32>,
     item_rows: Vec<f32>,
@@ -48,7 +49,7 @@ impl Predictor {
             (Interaction::Layers(_), None) => {
                 Err(Error::new("a model with layers predicts through a network, and has none"))
             }
-            _ => Ok(Self { embeddings, network, user_rows: Vec::new(), item_rows: Vec::new() }),
+            _ => Ok(Self { embeddings, level: Level::best(), network, user_rows: Vec::new(), item_rows: Vec::new() }),
         }
     }
 
@@ -57,9 +58,21 @@ impl Predictor {
     /// # Errors
     /// A failure of the network.
     pub fn predict(&mut self, users: &[u32], items: &[u32]) -> Result<Vec<f32>> {
-        let mut ratings = self.sums(users, items)?;
-        ratings.iter_mut().for_each(|sum| *sum = self.embeddings.rating(*sum));
+        let mut ratings = Vec::new();
+        self.predict_into(users, items, &mut ratings)?;
         Ok(ratings)
+    }
+
+    /// The same in place of what is in `ratings`.
+    ///
+    /// # Errors
+    /// A failure of the network.
+    pub fn predict_into(&mut self, users: &[u32], items: &[u32], ratings: &mut Vec<f32>) -> Result<()> {
+        self.scores_into(users, items, ratings)?;
+        if let Some(classes) = self.classes() {
+            ratings.iter_mut().for_each(|score| *score = classes.expected(*score));
+        }
+        Ok(())
     }
 
     /// The score of each pair, `[B]`: what goes into the classes of a classifier.
@@ -67,9 +80,21 @@ impl Predictor {
     /// # Errors
     /// A failure of the network.
     pub fn scores(&mut self, users: &[u32], items: &[u32]) -> Result<Vec<f32>> {
-        let mut scores = self.sums(users, items)?;
-        scores.iter_mut().for_each(|sum| *sum = self.embeddings.ranged(*sum));
+        let mut scores = Vec::new();
+        self.scores_into(users, items, &mut scores)?;
         Ok(scores)
+    }
+
+    /// The same in place of what is in `scores`.
+    ///
+    /// # Errors
+    /// A failure of the network.
+    pub fn scores_into(&mut self, users: &[u32], items: &[u32], scores: &mut Vec<f32>) -> Result<()> {
+        self.sums(users, items, scores)?;
+        if let Some((lo, hi)) = self.embeddings.parts.range {
+            all_in_range(self.level, scores, lo, hi);
+        }
+        Ok(())
     }
 
     /// The end of a classifier.
@@ -112,49 +137,21 @@ impl Predictor {
         Ok(())
     }
 
-    /// The `k` items that a user is expected to rate highest, best first, without those in `exclude` (ascending). The
-    /// scores are predicted ratings. Items rank by the sum before the range, as ratings near its end may look equal; in a
-    /// classifier by the expected rating. Where these are equal the lower index comes first.
-    ///
-    /// Time `I K`.
-    ///
-    /// # Errors
-    /// A failure of the network.
-    pub fn recommend(&mut self, user: UserIdx, k: usize, exclude: &[u32]) -> Result<Vec<Scored>> {
-        let n_items = self.embeddings.n_items() as u32;
-        let mut excluded = exclude.iter().peekable();
-        let mut candidates = (0..n_items).filter(move |item| {
-            while excluded.next_if(|excluded| **excluded < *item).is_some() {}
-            excluded.peek() != Some(&item)
-        });
-        let is_classifier = self.embeddings.parts().classes.is_some();
-        let mut top = TopK::new(k, n_items as usize);
-        let mut items = Vec::with_capacity(PAIRS_AT_A_TIME);
-        loop {
-            items.clear();
-            items.extend(candidates.by_ref().take(PAIRS_AT_A_TIME));
-            if items.is_empty() {
-                break;
-            }
-            let users = vec![user.0; items.len()];
-            let worths = if is_classifier { self.predict(&users, &items)? } else { self.sums(&users, &items)? };
-            items.iter().zip(worths).for_each(|(item, worth)| top.offer(*item, worth));
-        }
-        let mut best = top.into_sorted();
-        if !is_classifier {
-            best.iter_mut().for_each(|scored| scored.score = self.embeddings.rating(scored.score));
-        }
-        Ok(best)
-    }
-
-    /// `mu + b_u + b_i + interaction` of each pair.
-    fn sums(&mut self, users: &[u32], items: &[u32]) -> Result<Vec<f32>> {
+    /// `mu + b_u + b_i + interaction` of each pair, in place of what is in `sums`.
+    pub(super) fn sums(&mut self, users: &[u32], items: &[u32], sums: &mut Vec<f32>) -> Result<()> {
         let embeddings = &self.embeddings;
+        let Parts { users: user_table, items: item_table, .. } = &embeddings.parts;
         let pairs = users.iter().zip(items).map(|(user, item)| (UserIdx(*user), ItemIdx(*item)));
+        sums.clear();
         let Some(network) = &mut self.network else {
-            return Ok(pairs.map(|(user, item)| embeddings.sum_of_products(user, item)).collect());
+            sums.resize(users.len().min(items.len()), 0.0);
+            dots(self.level, &user_table.factors, users, &item_table.factors, items, user_table.width, sums);
+            for (sum, (user, item)) in sums.iter_mut().zip(pairs) {
+                *sum += embeddings.own_biases(Some(user), Some(item));
+            }
+            return Ok(());
         };
-        let mut sums: Vec<f32> = pairs.map(|(user, item)| embeddings.own_biases(Some(user), Some(item))).collect();
+        sums.extend(pairs.map(|(user, item)| embeddings.own_biases(Some(user), Some(item))));
         let blocks = users.chunks(PAIRS_AT_A_TIME).zip(items.chunks(PAIRS_AT_A_TIME));
         for ((users, items), sums) in blocks.zip(sums.chunks_mut(PAIRS_AT_A_TIME)) {
             self.user_rows.clear();
@@ -164,7 +161,7 @@ impl Predictor {
             let outputs = network.run(&self.user_rows, &self.item_rows)?;
             sums.iter_mut().zip(outputs).for_each(|(sum, output)| *sum += output);
         }
-        Ok(sums)
+        Ok(())
     }
 }
 

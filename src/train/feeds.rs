@@ -1,7 +1,7 @@
 //! What a training step is fed: a batch in parts, with everything that depends on the step's number.
 
 use crate::error::Result;
-use crate::graph::optimiser::{KEEP, Optimiser};
+use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
 use crate::graph::{Feed, FeedValues, Program};
 use crate::model::{
     Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
@@ -13,6 +13,8 @@ use crate::train::schedule::StepSettings;
 /// Runs batches through a compiled step.
 pub(super) struct Feeder {
     optimiser: Optimiser,
+    tables: Vec<RowTable>,
+    clock: Clock,
     objective: Objective,
     options: StepOptions,
     /// Parts in which a batch is run.
@@ -22,7 +24,6 @@ pub(super) struct Feeder {
     masks: Masks,
     /// The classes of one part.
     classes: Vec<i32>,
-    steps_done: u64,
 }
 
 impl Feeder {
@@ -42,8 +43,17 @@ impl Feeder {
                 Masks { share: mlp.dropout, values: vec![Vec::new(); inputs.len()], inputs, rng }
             }
         };
-        let (optimiser, objective) = (*optimiser, model.objective);
-        Self { optimiser, objective, options, n_parts, levels, masks, classes: Vec::new(), steps_done: 0 }
+        Self {
+            optimiser: *optimiser,
+            tables: model.tables(),
+            clock: Clock::default(),
+            objective: model.objective,
+            options,
+            n_parts,
+            levels,
+            masks,
+            classes: Vec::new(),
+        }
     }
 
     /// Learns from one batch; returns its loss before that.
@@ -53,8 +63,7 @@ impl Feeder {
     pub(super) fn step(&mut self, program: &mut dyn Program, batch: Batch<'_>, settings: StepSettings) -> Result<f64> {
         let n_rows = batch.ratings.len();
         let part_size = n_rows.div_ceil(self.n_parts).max(1);
-        self.steps_done += 1;
-        let last_scalars = self.optimiser.scalars(self.steps_done, settings.learning_rate, settings.beta1);
+        let last_scalars = self.optimiser.advance(&mut self.clock, settings.learning_rate, settings.beta1);
         let mut loss = 0.0;
         for start in (0..n_rows).step_by(part_size) {
             let rows = start..n_rows.min(start + part_size);
@@ -92,6 +101,17 @@ impl Feeder {
             loss += f64::from(program.step(&feeds)?);
         }
         Ok(loss)
+    }
+
+    /// A state of the program that the feeder runs, all its rows as after the last step.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub(super) fn state(&self, program: &dyn Program, name: &str) -> Result<Vec<f32>> {
+        match self.tables.iter().find(|table| table.name == name) {
+            Some(table) => self.optimiser.settled(&self.clock, table, |name| program.state(name)),
+            None => program.state(name),
+        }
     }
 
     /// What the data's part of the loss of `n_rows` of `n_all` ratings counts in that of all.

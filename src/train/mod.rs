@@ -20,7 +20,7 @@ mod validate;
 mod valley;
 mod value;
 
-pub use config::TrainConfig;
+pub use config::{Operators, TrainConfig};
 pub use fit::Training;
 pub use memory::{Needs, Sizes};
 pub use options::{OneOf, Options, RangeOption};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cofi::graph::optimiser::{Optimiser, Rule};
+use cofi::graph::optimiser::{Optimiser, Reach, Rule};
 use cofi::model::{Architecture, Biases, Mlp, Model, Objective, StepOptions, training_step};
 
 use crate::support::repository_file;
@@ -29,11 +29,13 @@ fn the_training_steps_are_the_golden_ones() {
     let cross_entropy = Model { objective: Objective::CrossEntropy { n_classes: 5 }, ..dot.clone() };
     let half_sse =
         Model { biases: Biases::Users, mu: 0.0, range: None, objective: Objective::HalfSquaredSum, ..dot.clone() };
-    let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1 };
-    let adam = Optimiser { rule: Rule::Adam { beta2: 0.999, eps: 1e-8 }, weight_decay: 0.0 };
+    let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1, reach: Reach::EveryRow };
+    let adam = Optimiser { rule: Rule::Adam { beta2: 0.999, eps: 1e-8 }, weight_decay: 0.0, reach: Reach::EveryRow };
+    let rows = Optimiser { reach: Reach::BatchRows, ..adamw };
     let plain = StepOptions::default();
     let penalised = StepOptions { l2: 1.0, ..plain };
     for (folder, model, optimiser, options) in [
+        ("rows", dot.clone(), &rows, plain),
         ("dot", dot, &adamw, plain),
         ("mlp", mlp, &adamw, plain),
         ("cross_entropy", cross_entropy, &adamw, plain),

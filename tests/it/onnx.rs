@@ -9,11 +9,11 @@ mod threads;
 use std::io::Write;
 use std::{env, io};
 
-use cofi::graph::optimiser::{Optimiser, Rule};
+use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Program, Shape, Step};
 use cofi::model::{Architecture, Biases, ITEM, Init, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::rng::Rng;
-use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, usable_devices};
+use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators, usable_devices};
 
 use crate::support::{assert_close, draws, floats, indices, scalars};
 
@@ -30,9 +30,14 @@ pub fn library(test: &str) -> Option<&'static Library> {
     None
 }
 
-/// An engine on the CPU.
+/// An engine of stock operators on the CPU.
 pub fn engine(library: &'static Library, threads: usize) -> OnnxEngine {
-    OnnxEngine::new(library, Device::Cpu, threads).unwrap()
+    OnnxEngine::new(library, Device::Cpu, threads, Operators::Stock).unwrap()
+}
+
+/// An engine on the CPU that runs what it can on a fused operator.
+pub fn fusing_engine(library: &'static Library, threads: usize) -> OnnxEngine {
+    OnnxEngine::new(library, Device::Cpu, threads, Operators::Auto).unwrap()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -149,11 +154,13 @@ fn dot(n_users: usize, n_items: usize, n_factors: usize) -> Model {
 }
 
 /// A training of 50 steps: half of every batch is one user, and the last batch of each ten is shorter.
-fn train(engine: &dyn Engine, dot: &Model, batch: usize) -> (Vec<f32>, Box<dyn Program>, Vec<String>) {
-    let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1 };
+fn train(engine: &dyn Engine, dot: &Model, batch: usize, reach: Reach) -> (Vec<f32>, Box<dyn Program>, Vec<String>) {
+    let adamw = Optimiser { rule: Rule::AdamW { beta2: 0.99, eps: 1e-5 }, weight_decay: 0.1, reach };
     let step = training_step(dot, &adamw, StepOptions::default()).unwrap();
     let mut initial = dot.initial(&Rng::new(5), Init::TruncatedNormal(0.01));
     initial.extend(adamw.initial(&initial));
+    initial.extend(adamw.clocks(&dot.tables()));
+    let mut clock = Clock::default();
     let mut program = engine.compile(&step, &initial, batch).unwrap();
     let mut rng = Rng::new(6);
     let losses = (1..=50).map(|number| {
@@ -162,7 +169,7 @@ fn train(engine: &dyn Engine, dot: &Model, batch: usize) -> (Vec<f32>, Box<dyn P
         let (mut users, items, ratings) = (ids(dot.n_users), ids(dot.n_items), ids(5));
         users.iter_mut().step_by(2).for_each(|user| *user = 1);
         let ratings: Vec<f32> = ratings.into_iter().map(|rating| rating as f32 + 1.0).collect();
-        let numbers = adamw.scalars(number, 5e-3, 0.9);
+        let numbers = adamw.advance(&mut clock, 5e-3, 0.9);
         let batch = [indices(USER, &users), indices(ITEM, &items), floats(RATING, &ratings)];
         let feeds: Vec<Feed<'_>> = scalars(&numbers).chain(batch).collect();
         program.step(&feeds).unwrap()
@@ -179,12 +186,14 @@ fn fifty_steps_agree_with_the_interpreter() {
         [(both, Some((0.5, 5.5))), (Biases::Users, None), (neither, Some((0.0, 5.5))), (neither, None)]
     {
         let dot = Model { biases, range, ..dot(30, 40, 7) };
-        let (losses, expected, names) = train(&Interpreter, &dot, 64);
-        for threads in [1, 4] {
-            let (found_losses, found, _) = train(&engine(library, threads), &dot, 64);
-            assert_close("loss", &found_losses, &losses, 1e-4, 1e-6);
-            for name in &names {
-                assert_close(name, &found.state(name).unwrap(), &expected.state(name).unwrap(), 1e-4, 1e-6);
+        for (reach, batch) in [(Reach::EveryRow, 64), (Reach::BatchRows, 16)] {
+            let (losses, expected, names) = train(&Interpreter, &dot, batch, reach);
+            for threads in [1, 4] {
+                let (found_losses, found, _) = train(&engine(library, threads), &dot, batch, reach);
+                assert_close("loss", &found_losses, &losses, 1e-4, 1e-6);
+                for name in &names {
+                    assert_close(name, &found.state(name).unwrap(), &expected.state(name).unwrap(), 1e-4, 1e-6);
+                }
             }
         }
     }
@@ -195,13 +204,15 @@ fn fifty_steps_agree_with_the_interpreter() {
 fn every_number_of_threads_gives_the_same_bits() {
     let Some(library) = library("every_number_of_threads_gives_the_same_bits") else { return };
     let dot = dot(300, 40_000, 50);
-    let (losses, expected, names) = train(&engine(library, 1), &dot, 600);
-    for threads in [2, 4] {
-        let (found_losses, found, _) = train(&engine(library, threads), &dot, 600);
-        assert_eq!(bits(&found_losses), bits(&losses), "losses with {threads} threads");
-        for name in &names {
-            let same = bits(&found.state(name).unwrap()) == bits(&expected.state(name).unwrap());
-            assert!(same, "{name} differs with {threads} threads");
+    for reach in [Reach::EveryRow, Reach::BatchRows] {
+        let (losses, expected, names) = train(&engine(library, 1), &dot, 600, reach);
+        for threads in [2, 4] {
+            let (found_losses, found, _) = train(&engine(library, threads), &dot, 600, reach);
+            assert_eq!(bits(&found_losses), bits(&losses), "losses with {threads} threads, {reach:?}");
+            for name in &names {
+                let same = bits(&found.state(name).unwrap()) == bits(&expected.state(name).unwrap());
+                assert!(same, "{name} differs with {threads} threads, {reach:?}");
+            }
         }
     }
 }
@@ -291,7 +302,7 @@ fn a_device_asked_for_by_name_works_or_fails_with_the_reason() {
 fn bad_feeds_and_states_are_errors() {
     let Some(library) = library("bad_feeds_and_states_are_errors") else { return };
     let (step, initial, ..) = random_step(&mut Rng::new(1));
-    assert!(OnnxEngine::new(library, Device::Cpu, 0).is_err());
+    assert!(OnnxEngine::new(library, Device::Cpu, 0, Operators::Stock).is_err());
     assert!(engine(library, 1).compile(&step, &initial[..1], 1).is_err());
     let mut program = engine(library, 1).compile(&step, &initial, 1).unwrap();
     assert!(program.state("nothing").is_err());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use cofi::graph::loss::squared_errors;
-use cofi::graph::optimiser::{KEEP, Optimiser, Rule, accumulate, accumulators};
+use cofi::graph::optimiser::{KEEP, Optimiser, Reach, Rule, accumulate, accumulators};
 use cofi::graph::{Dim, Element, Feed, Graph, NodeId, Program, Shape, Step, gradients};
 use cofi::rng::Rng;
 use serde_json::Value;
@@ -69,14 +69,15 @@ fn an_idle_step_changes_no_bit_and_the_next_goes_on_as_if_it_had_not_been() {
 #[test]
 fn no_weight_decay_costs_no_pass() {
     for rule in rules() {
-        let nodes = |weight_decay| fed_step(&Optimiser { rule, weight_decay }).graph.nodes().len();
+        let nodes =
+            |weight_decay| fed_step(&Optimiser { rule, weight_decay, reach: Reach::EveryRow }).graph.nodes().len();
         assert!(nodes(0.1) > nodes(0.0), "{rule:?}");
         let names = |weight_decay| {
-            let scalars = Optimiser { rule, weight_decay }.scalars(1, 0.1, 0.9);
+            let scalars = Optimiser { rule, weight_decay, reach: Reach::EveryRow }.scalars(1, 0.1, 0.9);
             scalars.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(0.1), names(0.0));
-        let idle = Optimiser { rule, weight_decay: 0.1 }.idle_scalars();
+        let idle = Optimiser { rule, weight_decay: 0.1, reach: Reach::EveryRow }.idle_scalars();
         assert_eq!(names(0.1), idle.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
     }
 }
@@ -85,7 +86,7 @@ fn no_weight_decay_costs_no_pass() {
 fn an_optimiser_wants_states_and_gradients_of_their_shapes() {
     for rule in rules() {
         let mut graph = Graph::new();
-        let optimiser = Optimiser { rule, weight_decay: 0.1 };
+        let optimiser = Optimiser { rule, weight_decay: 0.1, reach: Reach::EveryRow };
         let state = graph.state("p", Shape::vector(Dim::Fixed(2))).unwrap();
         let root = graph.sqrt(state).unwrap();
         let scalar = graph.constant(1.0);
@@ -104,7 +105,7 @@ fn an_optimiser_wants_states_and_gradients_of_their_shapes() {
 fn four_parts_move_as_one_large_batch() {
     const LARGE: usize = 32;
     for rule in rules() {
-        let optimiser = Optimiser { rule, weight_decay: 0.1 };
+        let optimiser = Optimiser { rule, weight_decay: 0.1, reach: Reach::EveryRow };
         let (whole, parts) = (regression(&optimiser, false), regression(&optimiser, true));
         for (engine_name, engine) in engines() {
             let mut rng = Rng::new(3);
@@ -224,5 +225,5 @@ fn optimiser(case: &Value) -> Optimiser {
         "sgd" => Rule::Sgd,
         other => panic!("rule {other}"),
     };
-    Optimiser { rule, weight_decay: number("weight_decay") }
+    Optimiser { rule, weight_decay: number("weight_decay"), reach: Reach::EveryRow }
 }

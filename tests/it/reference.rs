@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cofi::graph::optimiser::{Optimiser, Rule};
+use cofi::graph::optimiser::{Optimiser, Reach, Rule};
 use cofi::graph::{Engine, Feed};
 use cofi::model::{Architecture, Biases, CLASS, ITEM, Mlp, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::train::Schedule;
@@ -76,7 +76,7 @@ fn a_thousand_full_batches_of_half_sse_cost_what_the_reference_says() {
             objective: Objective::HalfSquaredSum,
         };
         let rule = Rule::Adam { beta2: number("beta2"), eps: number("eps") };
-        let optimiser = Optimiser { rule, weight_decay: 0.0 };
+        let optimiser = Optimiser { rule, weight_decay: 0.0, reach: Reach::EveryRow };
         let l2 = number("l2");
         let step = training_step(&model, &optimiser, StepOptions { l2, ..StepOptions::default() }).unwrap();
         let mut initial = tensors(&case["initial"]);
@@ -128,7 +128,7 @@ fn an_id_fills_half_of_every_reference_batch() {
 
 /// Gradients of the first batch: the momentum that SGD without any has after a step.
 fn check_gradients(label: &str, engine: &dyn Engine, model: &Model, l2: f64, batch: &[Feed<'_>], case: &Value) {
-    let sgd = Optimiser { rule: Rule::Sgd, weight_decay: 0.0 };
+    let sgd = Optimiser { rule: Rule::Sgd, weight_decay: 0.0, reach: Reach::EveryRow };
     let step = training_step(model, &sgd, StepOptions { l2, ..StepOptions::default() }).unwrap();
     let mut initial = tensors(&case["initial"]);
     let expected = tensors(&case["first_gradients"]);
@@ -233,7 +233,7 @@ fn model(folder: &str, case: &Value) -> Model {
 fn adamw(case: &Value) -> Optimiser {
     let number = |key: &str| case[key].as_f64().unwrap();
     let rule = Rule::AdamW { beta2: number("beta2"), eps: number("eps") };
-    Optimiser { rule, weight_decay: number("weight_decay") }
+    Optimiser { rule, weight_decay: number("weight_decay"), reach: Reach::EveryRow }
 }
 
 fn schedule(case: &Value) -> Schedule {

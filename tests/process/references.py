@@ -10,6 +10,7 @@ SCRIPTS = [
     "models/dot/reference.py",
     "models/mlp/reference.py",
     "models/cross_entropy/reference.py",
+    "models/rows/reference.py",
     "tests/reference/metrics.py",
     "tests/reference/pca.py",
 ]

@@ -4,8 +4,9 @@ use crate::error::Result;
 use crate::graph::optimiser::{Parameter, first_moment, scalar_input, second_moment};
 use crate::graph::{Graph, NodeId};
 
-/// The scalar inputs of AdamW, in the order of [`moving`]; [`DECAY`] comes on top.
-const DECOUPLED: [&str; 6] = [
+/// The scalar inputs of AdamW: `beta1`, `1 - beta1`, `beta2`, `1 - beta2`, the step size and epsilon, both with their bias corrections;
+/// [`ADAMW_DECAY`] comes on top.
+pub const ADAMW: [&str; 6] = [
     "adamw.beta1",
     "adamw.one_minus_beta1",
     "adamw.beta2",
@@ -13,10 +14,10 @@ const DECOUPLED: [&str; 6] = [
     "adamw.step_size",
     "adamw.epsilon",
 ];
-/// The factor of the parameters that decay.
-const DECAY: &str = "adamw.decay";
-/// The scalar inputs of Adam, in the order of [`moving`].
-const PENALISED: [&str; 6] =
+/// The scalar input of what parameters that decay are multiplied by.
+pub const ADAMW_DECAY: &str = "adamw.decay";
+/// The scalar inputs of Adam, as those of [`ADAMW`].
+pub const ADAM: [&str; 6] =
     ["adam.beta1", "adam.one_minus_beta1", "adam.beta2", "adam.one_minus_beta2", "adam.step_size", "adam.epsilon"];
 
 /// The values of the scalars that keep parameters and moments as they are; nothing is divided by 0.
@@ -36,47 +37,39 @@ pub fn moving(step_number: u64, learning_rate: f64, beta1: f64, beta2: f64, eps:
 
 /// The scalars of AdamW by name.
 pub fn decoupled_scalars(values: [f64; 6], decay: f64) -> Vec<(&'static str, f32)> {
-    DECOUPLED.into_iter().zip(values).chain([(DECAY, decay)]).map(|(name, value)| (name, value as f32)).collect()
+    ADAMW.into_iter().zip(values).chain([(ADAMW_DECAY, decay)]).map(|(name, value)| (name, value as f32)).collect()
 }
 
 /// The scalars of Adam by name.
 pub fn penalised_scalars(values: [f64; 6]) -> Vec<(&'static str, f32)> {
-    PENALISED.into_iter().zip(values).map(|(name, value)| (name, value as f32)).collect()
+    ADAM.into_iter().zip(values).map(|(name, value)| (name, value as f32)).collect()
 }
 
-/// Appends the inputs and updates of AdamW.
-pub fn decoupled(graph: &mut Graph, parameters: &[Parameter]) -> Result<Vec<(NodeId, NodeId)>> {
-    let inputs = Inputs::new(graph, DECOUPLED)?;
-    let factor = scalar_input(graph, DECAY)?;
-    let mut updates = Vec::with_capacity(3 * parameters.len());
-    for parameter in parameters {
-        updates.extend(inputs.update(graph, parameter, parameter.gradient, parameter.decay.map(|_| factor))?);
+/// The scalars that both forms have, as inputs.
+pub struct Scalars {
+    pub beta1: NodeId,
+    pub one_minus_beta1: NodeId,
+    pub beta2: NodeId,
+    pub one_minus_beta2: NodeId,
+    pub step_size: NodeId,
+    pub epsilon: NodeId,
+    /// The factor of the parameters that decay, with AdamW.
+    pub decay: Option<NodeId>,
+}
+
+impl Scalars {
+    /// Those of AdamW.
+    pub fn decoupled(graph: &mut Graph) -> Result<Self> {
+        let mut scalars = Self::new(graph, ADAMW)?;
+        scalars.decay = Some(scalar_input(graph, ADAMW_DECAY)?);
+        Ok(scalars)
     }
-    Ok(updates)
-}
 
-/// Appends the inputs and updates of Adam.
-pub fn penalised(graph: &mut Graph, parameters: &[Parameter]) -> Result<Vec<(NodeId, NodeId)>> {
-    let inputs = Inputs::new(graph, PENALISED)?;
-    let mut updates = Vec::with_capacity(3 * parameters.len());
-    for parameter in parameters {
-        let gradient = parameter.penalised_gradient(graph)?;
-        updates.extend(inputs.update(graph, parameter, gradient, None)?);
+    /// Those of Adam.
+    pub fn penalised(graph: &mut Graph) -> Result<Self> {
+        Self::new(graph, ADAM)
     }
-    Ok(updates)
-}
 
-/// The scalars that both forms have.
-struct Inputs {
-    beta1: NodeId,
-    one_minus_beta1: NodeId,
-    beta2: NodeId,
-    one_minus_beta2: NodeId,
-    step_size: NodeId,
-    epsilon: NodeId,
-}
-
-impl Inputs {
     fn new(graph: &mut Graph, names: [&str; 6]) -> Result<Self> {
         Ok(Self {
             beta1: scalar_input(graph, names[0])?,
@@ -85,16 +78,16 @@ impl Inputs {
             one_minus_beta2: scalar_input(graph, names[3])?,
             step_size: scalar_input(graph, names[4])?,
             epsilon: scalar_input(graph, names[5])?,
+            decay: None,
         })
     }
 
-    fn update(
-        &self,
-        graph: &mut Graph,
-        parameter: &Parameter,
-        gradient: NodeId,
-        factor: Option<NodeId>,
-    ) -> Result<[(NodeId, NodeId); 3]> {
+    /// Appends the update of a parameter.
+    pub fn update(&self, graph: &mut Graph, parameter: &Parameter) -> Result<Vec<(NodeId, NodeId)>> {
+        let (gradient, factor) = match self.decay {
+            Some(factor) => (parameter.gradient, parameter.decay.map(|_| factor)),
+            None => (parameter.penalised_gradient(graph)?, None),
+        };
         let shape = graph.shape(parameter.state).clone();
         let m = graph.state(&first_moment(&parameter.name), shape.clone())?;
         let v = graph.state(&second_moment(&parameter.name), shape)?;
@@ -118,6 +111,6 @@ impl Inputs {
         let numerator = graph.mul(new_m, self.step_size)?;
         let change = graph.div(numerator, denominator)?;
         let new_parameter = graph.sub(kept, change)?;
-        Ok([(parameter.state, new_parameter), (m, new_m), (v, new_v)])
+        Ok(vec![(parameter.state, new_parameter), (m, new_m), (v, new_v)])
     }
 }

@@ -6,14 +6,22 @@
 
 mod accumulate;
 mod adam;
+mod clock;
+mod rows;
 mod sgd;
 
 pub use accumulate::{Accumulated, KEEP, accumulate, accumulators};
+pub use adam::{ADAM, ADAMW, ADAMW_DECAY};
+pub use clock::{Clock, RowMemory};
+pub use rows::{
+    BEFORE, LOG_BETA1, LOG_BETA2, LOG_DECAY_BEFORE, LOG_DECAY_NOW, LOG_RATIO, Lookup, NOW, RowTable, RowUpdates, TAIL,
+};
+pub use sgd::SGD;
 
 use crate::error::{Error, Result};
 use crate::graph::{Element, Graph, NodeId, Op, Shape};
 
-/// How a gradient `g` moves a parameter `p`, dense: every row of every parameter moves at every step.
+/// How a gradient `g` moves a parameter `p`.
 ///
 /// In step `t` (from 1), with the learning rate `lr` and `beta1` of that step and the weight decay `wd`:
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +68,26 @@ pub enum Rule {
     Sgd,
 }
 
+/// Which rows of a table a step reads and writes; what is not looked up by rows moves as a whole with either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All: in a step without its ratings, a row still decays and its momentum carries it on.
+    EveryRow,
+    /// Those of the batch, after each has caught up with the `n` steps that it missed, in closed form. With the scalars of
+    /// the step before which it does, `step = lr sqrt(1 - beta2^t) / (1 - beta1^t)`, `e = eps sqrt(1 - beta2^t)` and
+    /// `q = beta1 / sqrt(beta2)`:
+    ///
+    /// ```text
+    /// p <- p prod_s (1 - lr_s wd) - step (q + q^2 + ... + q^n) m / (sqrt(v) + e)
+    /// m <- m beta1^n
+    /// v <- v beta2^n
+    /// ```
+    ///
+    /// where `s` runs over the steps missed; for [`Rule::Sgd`], `p <- p - lr (beta1 + ... + beta1^n) m`. Exact where rate and betas
+    /// stay as they are and `e` is small beside `sqrt(v)`, but for the decay of what momentum added meanwhile.
+    BatchRows,
+}
+
 /// A rule with its weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Optimiser {
@@ -68,12 +96,14 @@ pub struct Optimiser {
     /// `wd`: the share of a parameter that is taken away per unit of learning rate, or that is added to its gradient. 0 costs
     /// no pass.
     pub weight_decay: f64,
+    /// Which rows move.
+    pub reach: Reach,
 }
 
 impl Optimiser {
-    /// Appends the update of every parameter, given as (state, gradient of the same shape); returns (state, value after
-    /// the step) for the parameters and for what the rule remembers of them, the states `<parameter>.m` and, but for
-    /// [`Rule::Sgd`], `<parameter>.v`.
+    /// Appends the update of every parameter, given as (state, gradient of the same shape), all rows of each; returns (state,
+    /// value after the step) for the parameters and for what the rule remembers of them, the states `<parameter>.m` and, but for
+    /// [`Rule::Sgd`], `<parameter>.v`. [`RowUpdates`] is the same for [`Reach::BatchRows`].
     ///
     /// Adds the scalar inputs that [`scalars`](Self::scalars) feeds, so it can be called once on a graph. A parameter costs 12
     /// element-wise passes over it with Adam, 5 with SGD; one that decays 1 more with AdamW, else 2.
@@ -86,22 +116,17 @@ impl Optimiser {
         decayed: &[(NodeId, NodeId)],
         undecayed: &[(NodeId, NodeId)],
     ) -> Result<Vec<(NodeId, NodeId)>> {
-        let decay = Some(self.weight_decay).filter(|decay| *decay != 0.0);
-        let mut parameters = Vec::with_capacity(decayed.len() + undecayed.len());
-        for (pairs, decay) in [(decayed, decay), (undecayed, None)] {
-            for &(state, gradient) in pairs {
-                parameters.push(Parameter { name: parameter_name(graph, state, gradient)?, state, gradient, decay });
-            }
+        let parameters = self.parameters(graph, decayed, undecayed)?;
+        let scalars = Scalars::new(graph, self.rule)?;
+        let mut updates = Vec::with_capacity(3 * parameters.len());
+        for parameter in &parameters {
+            updates.extend(scalars.update(graph, parameter)?);
         }
-        match self.rule {
-            Rule::AdamW { .. } => adam::decoupled(graph, &parameters),
-            Rule::Adam { .. } => adam::penalised(graph, &parameters),
-            Rule::Sgd => sgd::attach(graph, &parameters),
-        }
+        Ok(updates)
     }
 
     /// The scalar inputs of step `step_number` (1 is the first since the moments were zero; steps that
-    /// [`idle_scalars`](Self::idle_scalars) were fed to do not count), by name.
+    /// [`idle_scalars`](Self::idle_scalars) were fed to do not count), by name, without those that [`Reach::BatchRows`] needs on top.
     pub fn scalars(&self, step_number: u64, learning_rate: f64, beta1: f64) -> Vec<(&'static str, f32)> {
         match self.rule {
             Rule::AdamW { beta2, eps } => {
@@ -125,6 +150,23 @@ impl Optimiser {
         }
     }
 
+    /// The parameters of both lists.
+    fn parameters(
+        &self,
+        graph: &Graph,
+        decayed: &[(NodeId, NodeId)],
+        undecayed: &[(NodeId, NodeId)],
+    ) -> Result<Vec<Parameter>> {
+        let decay = Some(self.weight_decay).filter(|decay| *decay != 0.0);
+        let mut parameters = Vec::with_capacity(decayed.len() + undecayed.len());
+        for (pairs, decay) in [(decayed, decay), (undecayed, None)] {
+            for &(state, gradient) in pairs {
+                parameters.push(Parameter { name: parameter_name(graph, state, gradient)?, state, gradient, decay });
+            }
+        }
+        Ok(parameters)
+    }
+
     /// What the rule remembers at the beginning of parameters given by name and values: zeros, by name.
     pub fn initial(&self, parameters: &[(String, Vec<f32>)]) -> Vec<(String, Vec<f32>)> {
         let memories: &[fn(&str) -> String] = match self.rule {
@@ -135,6 +177,30 @@ impl Optimiser {
             memories.iter().map(|memory| (memory(name), vec![0.0; values.len()])).collect()
         };
         parameters.iter().flat_map(zeros).collect()
+    }
+}
+
+/// The scalar inputs of a rule.
+enum Scalars {
+    Adam(adam::Scalars),
+    Sgd(sgd::Scalars),
+}
+
+impl Scalars {
+    fn new(graph: &mut Graph, rule: Rule) -> Result<Self> {
+        Ok(match rule {
+            Rule::AdamW { .. } => Self::Adam(adam::Scalars::decoupled(graph)?),
+            Rule::Adam { .. } => Self::Adam(adam::Scalars::penalised(graph)?),
+            Rule::Sgd => Self::Sgd(sgd::Scalars::new(graph)?),
+        })
+    }
+
+    /// Appends the update of all rows of a parameter.
+    fn update(&self, graph: &mut Graph, parameter: &Parameter) -> Result<Vec<(NodeId, NodeId)>> {
+        match self {
+            Self::Adam(scalars) => scalars.update(graph, parameter),
+            Self::Sgd(scalars) => scalars.update(graph, parameter),
+        }
     }
 }
 

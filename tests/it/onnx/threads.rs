@@ -1,7 +1,7 @@
 //! The number of threads changes no bit: layers, class probabilities, sums over whole batches, gradients of repeated rows.
 
 use cofi::graph::loss::{cross_entropies, half_square_penalty};
-use cofi::graph::optimiser::{Optimiser, Rule};
+use cofi::graph::optimiser::{Optimiser, Reach, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Shape, Step, gradients};
 use cofi::rng::Rng;
 
@@ -98,7 +98,7 @@ fn product(engine: &dyn Engine, (m, k, n): (usize, usize, usize), inner: Dim, tr
 impl Layers {
     /// The losses and the states after three steps, the last of another batch size.
     fn train(&self, engine: &dyn Engine) -> Vec<(String, Vec<f32>)> {
-        let optimiser = Optimiser { rule: Rule::Sgd, weight_decay: 0.1 };
+        let optimiser = Optimiser { rule: Rule::Sgd, weight_decay: 0.1, reach: Reach::EveryRow };
         let (step, parameters) = self.step(&optimiser);
         let mut rng = Rng::new(1);
         let mut states: Vec<(String, Vec<f32>)> =

@@ -1,0 +1,65 @@
+//! What a score costs, and its slope.
+
+use crate::kernels::{exp, sigmoid};
+
+/// What is minimised: the sum over a batch of `share` times the cost of each sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// `(score - target)^2`.
+    SquaredError,
+    /// The cross-entropy of the class `target` in the softmax of `score w + o`; of `C` classes.
+    CrossEntropy(usize),
+}
+
+/// A sample's cost and what it tells its rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Judged {
+    pub cost: f32,
+    /// The slope of the cost in the sum before the range.
+    pub slope: f32,
+}
+
+/// The score of a sum before the range `(width, lowest)`, and the score's slope there.
+#[inline(always)]
+pub(super) fn ranged(sum: f32, range: Option<(f32, f32)>) -> (f32, f32) {
+    match range {
+        None => (sum, 1.0),
+        Some((width, lowest)) => {
+            let share = sigmoid(sum);
+            (share * width + lowest, width * (share * (1.0 - share)))
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn squared_error(sum: f32, range: Option<(f32, f32)>, target: f32) -> Judged {
+    let (score, slope) = ranged(sum, range);
+    let error = score - target;
+    Judged { cost: error * error, slope: 2.0 * error * slope }
+}
+
+#[inline(always)]
+pub(super) fn cross_entropy(
+    sum: f32,
+    range: Option<(f32, f32)>,
+    weights: &[f32],
+    offsets: &[f32],
+    class: usize,
+) -> Judged {
+    let (score, slope) = ranged(sum, range);
+    let (highest, total) = softmax(score, weights, offsets);
+    let mut expected = 0.0;
+    for (weight, offset) in weights.iter().zip(offsets) {
+        expected += exp(score * weight + offset - highest) / total * weight;
+    }
+    let own = score * weights[class] + offsets[class];
+    Judged { cost: highest + total.ln() - own, slope: (expected - weights[class]) * slope }
+}
+
+/// The highest logit, and the sum of the exponentials of all relative to it.
+#[inline(always)]
+pub(super) fn softmax(score: f32, weights: &[f32], offsets: &[f32]) -> (f32, f32) {
+    let logits = || weights.iter().zip(offsets).map(|(weight, offset)| score * weight + offset);
+    let highest = logits().fold(f32::NEG_INFINITY, f32::max);
+    (highest, logits().map(|logit| exp(logit - highest)).sum())
+}

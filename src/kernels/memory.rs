@@ -1,0 +1,58 @@
+//! Rows that several threads write to.
+
+use std::marker::PhantomData;
+
+use super::prefetch::prefetch_at as prefetch;
+
+/// A slice cut into rows of one length, each of which some thread may write to while others write to other rows.
+pub struct SharedRows<'a, T> {
+    first: *mut T,
+    row_len: usize,
+    n_rows: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: a row is only reached through `row`, whose callers promise that nobody else has it.
+unsafe impl<T: Send> Sync for SharedRows<'_, T> {}
+
+impl<'a, T> SharedRows<'a, T> {
+    /// The rows of `row_len` (at least 1) of a slice; what is left at its end belongs to none.
+    pub fn new(slice: &'a mut [T], row_len: usize) -> Self {
+        Self { first: slice.as_mut_ptr(), row_len, n_rows: slice.len() / row_len, slice: PhantomData }
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.n_rows
+    }
+
+    /// A row for reading and writing.
+    ///
+    /// # Safety
+    /// `index` is below the number of rows, and while the result is used nobody else has this row in any way.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn row_mut(&self, index: usize) -> &mut [T] {
+        debug_assert!(index < self.n_rows);
+        // SAFETY: inside the slice that `self` borrows; the caller's promise for the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(index * self.row_len), self.row_len) }
+    }
+
+    /// A row for reading.
+    ///
+    /// # Safety
+    /// `index` is below the number of rows, and while the result is used nobody writes to this row.
+    #[inline(always)]
+    pub unsafe fn row(&self, index: usize) -> &[T] {
+        debug_assert!(index < self.n_rows);
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(self.first.add(index * self.row_len), self.row_len) }
+    }
+
+    /// Asks for the first `n` elements of a row ahead of their use.
+    #[inline(always)]
+    pub fn prefetch(&self, index: usize, n: usize) {
+        debug_assert!(index < self.n_rows && n <= self.row_len);
+        prefetch(self.first.wrapping_add(index * self.row_len), n);
+    }
+}

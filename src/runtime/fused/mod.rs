@@ -1,0 +1,40 @@
+//! The fused CPU operator: a whole training step of a plain factorisation as one node of a model.
+//!
+//! The operator `FactorisationStep` of the domain `cofi` is registered with a session of its own. What a training owns lies in the
+//! layout of [`kernels::factorisation`](crate::kernels::factorisation), not in the shapes of the graph; [`states`] goes between
+//! them, so that states have the graph's names and shapes for whoever asks.
+
+mod operator;
+mod program;
+mod states;
+
+pub use program::FusedProgram;
+
+use crate::graph::optimiser;
+use crate::kernels::factorisation::{Layout, Loss, Memory, Reach};
+use crate::model::Objective;
+use crate::runtime::recognise::{Factorisation, StepRule};
+
+impl Factorisation {
+    fn layout(&self) -> Layout {
+        let memory = match self.rule {
+            StepRule::Sgd => Memory::First,
+            StepRule::AdamW | StepRule::Adam => Memory::Both,
+        };
+        Layout { n_users: self.n_users, n_items: self.n_items, width: self.width, memory }
+    }
+
+    fn loss(&self) -> Loss {
+        match self.objective {
+            Objective::MeanSquaredError | Objective::HalfSquaredSum => Loss::SquaredError,
+            Objective::CrossEntropy { n_classes } => Loss::CrossEntropy(n_classes),
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        match self.reach {
+            optimiser::Reach::EveryRow => Reach::EveryRow,
+            optimiser::Reach::BatchRows => Reach::BatchRows,
+        }
+    }
+}
