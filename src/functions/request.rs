@@ -10,7 +10,7 @@ use crate::functions::table::{Call, Execution};
 use crate::graph::Engine;
 use crate::ratings::{Dataset, DatasetBuilder, Held, Split};
 use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators};
-use crate::store::{ModelName, NamedColumns, Session, Source, Store};
+use crate::store::{ModelName, NamedColumns, Session, Source, Store, Threads};
 use crate::train::{self, Needs, OptionValue, Options, Sizes, Spec, TrainConfig, Training, WarmStart, preset};
 
 /// Bytes that a rating takes at some time, on whichever side it is.
@@ -236,15 +236,15 @@ impl Request {
         if let Some(n_train) = self.ratings.count_if_large(session, hopeless)? {
             fits(Sizes { n_train: n_train as usize, ..Sizes::default() })?;
         }
-        let mut builder = DatasetBuilder::new(user_kind, item_kind, split).on_threads(self.threads);
+        let mut builder = DatasetBuilder::new(user_kind, item_kind, split).in_parts(self.threads);
         let watch = |held: Held| fits(held.into());
         let sql = self.ratings.to_sql(user_kind, item_kind, held_out);
-        builder.read(watch, |sink| session.stream(&sql, |batch| sink(batch.clone())))?;
+        builder.read(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
         if let Some((validation, _)) = &self.validation {
             let sql = validation.to_sql(user_kind, item_kind, None);
-            builder.read_validation(watch, |sink| session.stream(&sql, |batch| sink(batch.clone())))?;
+            builder.read_validation(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
         }
-        let dataset = builder.finish()?;
+        let dataset = builder.finish_on(&Threads(self.threads))?;
         fits(Sizes::of(&dataset))?;
         match &self.validation {
             Some((_, text)) if dataset.valid.is_empty() => Err(Error::argument(

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// Numbers ids by first arrival, in any order and with repetitions.
 ///
 /// An integer takes 12 to 56 bytes, a text its bytes and 19 to 30 more. Several builders may each see a part of the ids:
-/// [`Kept::merge`] makes one vocabulary of them.
+/// [`InOrder::merge`] makes one vocabulary of them.
 #[derive(Debug)]
 pub struct VocabularyBuilder(Numbers);
 
@@ -86,13 +86,13 @@ impl VocabularyBuilder {
         self.len() == 0
     }
 
-    /// The ids whose numbers `keep` wants, put in order.
-    pub fn kept(&self, keep: impl Fn(u32) -> bool) -> Kept<'_> {
+    /// All ids, put in order.
+    pub fn in_order(&self) -> InOrder<'_> {
         let ascending = match &self.0 {
-            Numbers::Integer(numbers) => numbers.ascending(keep),
-            Numbers::Text(numbers) => numbers.ascending(keep),
+            Numbers::Integer(numbers) => numbers.ascending(),
+            Numbers::Text(numbers) => numbers.ascending(),
         };
-        Kept { builder: self, ascending }
+        InOrder { builder: self, ascending }
     }
 
     /// The id of a number that was given out: any other panics.
@@ -104,46 +104,49 @@ impl VocabularyBuilder {
     }
 }
 
-/// Ids of one builder that a vocabulary shall have.
+/// The ids of one builder, ascending.
 #[derive(Debug)]
-pub struct Kept<'a> {
+pub struct InOrder<'a> {
     builder: &'a VocabularyBuilder,
     /// Their numbers, ascending by id.
     ascending: Vec<u32>,
 }
 
-impl Kept<'_> {
-    /// The vocabulary of all that is kept of several builders of one kind.
+impl InOrder<'_> {
+    /// The vocabulary of those ids of several builders of one kind that `keep` wants, by the place of a builder and the id's number
+    /// there. An id is in it when it is wanted of one of them.
     ///
     /// # Errors
     /// More than 2^31 - 1 ids.
-    pub fn merge(kind: IdKind, all: &[Kept<'_>]) -> Result<Vocabulary> {
+    pub fn merge(kind: IdKind, all: &[InOrder<'_>], keep: impl Fn(usize, u32) -> bool) -> Result<Vocabulary> {
         let mut vocabulary = Vocabulary::new(kind);
-        match all {
-            [only] => only.ids().try_for_each(|id| vocabulary.push(id))?,
-            several => {
-                let mut ids: Vec<Id<'_>> = several.iter().flat_map(Kept::ids).collect();
-                // This sort finds the ascending pieces and merges them.
-                ids.sort();
-                ids.dedup();
-                ids.into_iter().try_for_each(|id| vocabulary.push(id))?;
-            }
+        let keep = &keep;
+        let kept = |place: usize| {
+            let InOrder { builder, ascending } = &all[place];
+            ascending.iter().filter(move |number| keep(place, **number)).map(|&number| builder.at(number))
+        };
+        if all.len() == 1 {
+            kept(0).try_for_each(|id| vocabulary.push(id))?;
+        } else {
+            let mut ids: Vec<Id<'_>> = (0..all.len()).flat_map(&kept).collect();
+            // This sort finds the ascending pieces and merges them.
+            ids.sort();
+            ids.dedup();
+            ids.into_iter().try_for_each(|id| vocabulary.push(id))?;
         }
         Ok(vocabulary)
     }
 
-    /// For each number of the builder the index of its id in a vocabulary that has all that are kept; `None` for the others.
+    /// For each number of the builder the index of its id; `None` for those that the vocabulary has not.
     pub fn indices_in(&self, vocabulary: &Vocabulary) -> Vec<Option<u32>> {
         let mut indices = vec![None; self.builder.len()];
-        let mut all = (0u32..).zip(vocabulary.iter());
-        for (&number, id) in self.ascending.iter().zip(self.ids()) {
-            indices[number as usize] = all.find(|(_, other)| *other == id).map(|(index, _)| index);
+        let mut all = (0u32..).zip(vocabulary.iter()).peekable();
+        for &number in &self.ascending {
+            let id = self.builder.at(number);
+            while all.next_if(|(_, other)| *other < id).is_some() {}
+            indices[number as usize] = all.next_if(|(_, other)| *other == id).map(|(index, _)| index);
         }
         indices
-    }
-
-    fn ids(&self) -> impl Iterator<Item = Id<'_>> {
-        self.ascending.iter().map(|&number| self.builder.at(number))
     }
 }
 
@@ -159,9 +162,9 @@ mod tests {
     }
 
     fn finish(builder: &VocabularyBuilder, keep: impl Fn(u32) -> bool) -> (Vocabulary, Vec<Option<u32>>) {
-        let kept = [builder.kept(keep)];
-        let vocabulary = Kept::merge(builder.kind(), &kept).unwrap();
-        let indices = kept[0].indices_in(&vocabulary);
+        let all = [builder.in_order()];
+        let vocabulary = InOrder::merge(builder.kind(), &all, |_, number| keep(number)).unwrap();
+        let indices = all[0].indices_in(&vocabulary);
         (vocabulary, indices)
     }
 
@@ -194,13 +197,15 @@ mod tests {
         let check = |kind, first: [Id<'_>; 4], second: [Id<'_>; 3]| {
             let (_, first) = build(kind, &first);
             let (_, second) = build(kind, &second);
-            // The first of the first builder is not kept, though the second knows it, too.
-            let kept = [first.kept(|number| number != 0), second.kept(|_| true), first.kept(|_| false)];
-            let vocabulary = Kept::merge(kind, &kept).unwrap();
-            assert_eq!(kept[0].indices_in(&vocabulary), [None, Some(0), Some(4), Some(2)]);
-            assert_eq!(kept[1].indices_in(&vocabulary), [Some(2), Some(1), Some(3)]);
-            assert_eq!(kept[2].indices_in(&vocabulary), [None; 4]);
-            assert_eq!(vocabulary.len(), 5);
+            let all = [first.in_order(), second.in_order(), first.in_order()];
+            // Of the first builder the first two are not wanted; the first of them is of the second.
+            let keep = |place, number| (place == 0 && number > 1) || place == 1;
+            let vocabulary = InOrder::merge(kind, &all, keep).unwrap();
+            assert_eq!(vocabulary.len(), 4);
+            for first in [&all[0], &all[2]] {
+                assert_eq!(first.indices_in(&vocabulary), [Some(0), None, Some(3), Some(1)]);
+            }
+            assert_eq!(all[1].indices_in(&vocabulary), [Some(1), Some(0), Some(2)]);
         };
         check(IdKind::Integer, [5, -7, 40, 9].map(Id::Integer), [9, 5, 20].map(Id::Integer));
         check(IdKind::Text, ["e", "a", "z", "m"].map(Id::Text), ["m", "e", "x"].map(Id::Text));

@@ -53,15 +53,12 @@ impl IntegerNumbers {
         }
     }
 
-    /// The numbers of the ids that `keep` wants, ascending by id.
-    pub(super) fn ascending(&self, keep: impl Fn(u32) -> bool) -> Vec<u32> {
+    /// All numbers, ascending by id.
+    pub(super) fn ascending(&self) -> Vec<u32> {
         match &self.lookup {
-            Lookup::Places { places, .. } => {
-                places.iter().flatten().map(|after| after.get() - 1).filter(|&number| keep(number)).collect()
-            }
+            Lookup::Places { places, .. } => places.iter().flatten().map(|after| after.get() - 1).collect(),
             Lookup::Hashes(_) => {
-                let kept = (0..self.ids.len() as u32).filter(|&number| keep(number));
-                let mut ascending: Vec<(i64, u32)> = kept.map(|number| (self.ids[number as usize], number)).collect();
+                let mut ascending: Vec<(i64, u32)> = self.ids.iter().copied().zip(0..).collect();
                 ascending.sort_unstable();
                 ascending.into_iter().map(|(_, number)| number).collect()
             }
@@ -148,9 +145,8 @@ mod tests {
         assert_eq!(numbers.ids(), ids);
         let mut expected = ids.to_vec();
         expected.sort_unstable();
-        let ascending = numbers.ascending(|_| true);
+        let ascending = numbers.ascending();
         assert_eq!(ascending.iter().map(|&number| ids[number as usize]).collect::<Vec<_>>(), expected);
-        assert_eq!(numbers.ascending(|number| number == 1), [1]);
         numbers
     }
 

@@ -15,7 +15,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-pub use builder::{Kept, VocabularyBuilder};
+pub use builder::{InOrder, VocabularyBuilder};
 pub use vocabulary::{Texts, Vocabulary};
 
 /// A user's row in the embedding tables, below `U`.

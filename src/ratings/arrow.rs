@@ -7,6 +7,7 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
+use super::builder::Progress;
 use super::part::{Part, Rating, Side};
 use super::row::{Row, check_values, place};
 use super::split::PairHash;
@@ -14,35 +15,68 @@ use super::{DatasetBuilder, Held, Split};
 use crate::error::{Error, Result};
 use crate::ids::Id;
 
+/// What puts a batch into a part.
+pub type Take<'a> = &'a (dyn Fn(&mut Part, &RecordBatch) -> Result<()> + Sync);
+
+/// What must be asked now and then whether to go on.
+pub type Watch<'a> = &'a dyn Fn() -> Result<()>;
+
 impl DatasetBuilder {
-    /// Takes batches of ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have
-    /// weights, `weight` as `DOUBLE`, and `held_out` as `BOOLEAN` where the rows say their side. Rows with a NULL are
-    /// counted and left out. `produce` gives the batches to the function that it is called with; `watch` is told now and
-    /// then how much there is.
+    /// Reads ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have weights, `weight` as
+    /// `DOUBLE`, and `held_out` as `BOOLEAN` where the rows say their side. Rows with a NULL are counted and left out.
+    ///
+    /// `stream` hands out batches, any to any of the parts, which threads may have side by side; `watch` is told how much there is
+    /// when `stream` asks, and at the end.
     ///
     /// # Errors
-    /// Those of `produce` and `watch`. Missing columns or other types, or ones that change from batch to batch; a rating that
-    /// is not finite or beyond the range of `f32`, a weight that is that or below 0, with the user, the item and the way out;
-    /// too many ids or ratings.
+    /// Those of `stream` and `watch`. Of a batch: missing columns or other types, or ones that change from batch to batch; a rating
+    /// that is not finite or beyond the range of `f32`, a weight that is that or below 0, with the user, the item and the way
+    /// out; too many ids or ratings.
     pub fn read(
         &mut self,
         watch: impl Fn(Held) -> Result<()>,
-        produce: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()>,
+        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
     ) -> Result<()> {
         let split = self.split;
-        self.read_with(|part, batch| part.push(split, batch), watch, produce)
+        self.read_with(&|part, batch| part.push(split, batch), watch, stream)
     }
 
-    /// Takes batches of a separate validation table, which is never learnt from: `user`, `item` and `rating`.
+    /// Reads a separate validation table, which is never learnt from: `user`, `item` and `rating`.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn read_validation(
         &mut self,
         watch: impl Fn(Held) -> Result<()>,
-        produce: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()>,
+        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.read_with(Part::push_validation, watch, produce)
+        self.read_with(&Part::push_validation, watch, stream)
+    }
+
+    fn read_with(
+        &mut self,
+        push: Take<'_>,
+        watch: impl Fn(Held) -> Result<()>,
+        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let progress = Progress::default();
+        self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
+        let take = |part: &mut Part, batch: &RecordBatch| {
+            let before = Held::of(part);
+            push(part, batch)?;
+            progress.add(before, Held::of(part));
+            Ok(())
+        };
+        let watch = || {
+            let held = progress.get();
+            // The places of ratings are kept as `u32`.
+            if held.n_train.max(held.n_valid) > u32::MAX as usize {
+                return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
+            }
+            watch(held)
+        };
+        stream(&mut self.parts, &take, &watch)?;
+        watch()
     }
 }
 
@@ -277,7 +311,11 @@ mod tests {
     }
 
     fn push(builder: &mut DatasetBuilder, batch: &RecordBatch) -> Result<()> {
-        builder.read(|_| Ok(()), |sink| sink(batch.clone()))
+        builder.read(|_| Ok(()), |parts, take, _| take(&mut parts[0], batch))
+    }
+
+    fn push_validation(builder: &mut DatasetBuilder, batch: &RecordBatch) -> Result<()> {
+        builder.read_validation(|_| Ok(()), |parts, take, _| take(&mut parts[0], batch))
     }
 
     fn ids(vocabulary: &Vocabulary) -> Vec<String> {
@@ -289,8 +327,9 @@ mod tests {
         let ratings: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(3.0), None, Some(4.0)]));
         let rows = batch([("rating", ratings), ("user", users), ("item", items)]);
         let mut builder = DatasetBuilder::new(kind, IdKind::Integer, NOTHING);
-        builder.read(|_| Ok(()), |sink| [rows.slice(0, 2), rows.slice(2, 3)].into_iter().try_for_each(sink)).unwrap();
-        builder.read_validation(|_| Ok(()), |sink| sink(rows.slice(1, 1))).unwrap();
+        push(&mut builder, &rows.slice(0, 2)).unwrap();
+        push(&mut builder, &rows.slice(2, 3)).unwrap();
+        push_validation(&mut builder, &rows.slice(1, 1)).unwrap();
         builder.finish().unwrap()
     }
 
@@ -331,7 +370,7 @@ mod tests {
         assert!(push_columns([numbers(), text, floats()]).starts_with("id 'a': expected integer ids"));
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, NOTHING);
         let two = RecordBatch::try_from_iter([("user", numbers()), ("item", numbers())]).unwrap();
-        let message = builder.read_validation(|_| Ok(()), |sink| sink(two)).unwrap_err().to_string();
+        let message = push_validation(&mut builder, &two).unwrap_err().to_string();
         assert_eq!(message, "validation: there is no column rating");
 
         let push_more = |split: Split, more: &[(&str, ArrayRef)]| {
@@ -363,7 +402,7 @@ mod tests {
         .unwrap();
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split::Given);
         push(&mut builder, &rows).unwrap();
-        builder.read_validation(|_| Ok(()), |sink| sink(rows.slice(2, 1))).unwrap();
+        push_validation(&mut builder, &rows.slice(2, 1)).unwrap();
         let message = push(&mut builder, &rows.project(&[0, 2, 3, 4]).unwrap()).unwrap_err().to_string();
         assert_eq!(message, "ratings: some batches have a column of weights and others have not");
         let dataset = builder.finish().unwrap();

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::assemble::assemble;
 use super::deal::FITS_CACHE;
 use super::enough::{Totals, check_rows};
-use super::parallel::share;
 use super::part::{Part, weights_come_and_go};
 use super::row::Row;
 use super::{Dataset, Split};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{Id, IdKind};
+use crate::kernels::{Here, Pool};
 
 /// Reads ratings in one pass, whatever their order, and then puts them in theirs. Neither the order of the rows nor the
 /// number of threads changes what comes out.
@@ -19,7 +19,7 @@ pub struct DatasetBuilder {
     pub(super) split: Split,
     user_kind: IdKind,
     item_kind: IdKind,
-    /// One a thread, at least one.
+    /// At least one.
     pub(super) parts: Vec<Part>,
     /// Ratings up to which they stay in order.
     fits_cache: usize,
@@ -39,45 +39,18 @@ pub struct Held {
 }
 
 impl DatasetBuilder {
-    /// A builder for ids of these kinds, on the calling thread alone. Where validation rows come from a table of their own,
+    /// A builder for ids of these kinds, of one part. Where validation rows come from a table of their own,
     /// the split is of fraction 0.
     pub fn new(user_kind: IdKind, item_kind: IdKind, split: Split) -> Self {
         let parts = vec![Part::new(user_kind, item_kind)];
         Self { split, user_kind, item_kind, parts, fits_cache: FITS_CACHE }
     }
 
-    /// The builder on this many threads, at least 1, of which the calling one is one.
+    /// The builder with so many parts, at least 1, which as many threads can read into side by side.
     #[must_use]
-    pub fn on_threads(mut self, threads: usize) -> Self {
-        self.parts.resize_with(threads.max(1), || Part::new(self.user_kind, self.item_kind));
+    pub fn in_parts(mut self, n_parts: usize) -> Self {
+        self.parts.resize_with(n_parts.max(1), || Part::new(self.user_kind, self.item_kind));
         self
-    }
-
-    /// Has all threads `take` what `produce` gives to the function that it is called with, and tells `watch` now and then how
-    /// much there is.
-    pub(super) fn read_with<B: Send>(
-        &mut self,
-        take: impl Fn(&mut Part, &B) -> Result<()> + Sync,
-        watch: impl Fn(Held) -> Result<()>,
-        produce: impl FnOnce(&mut dyn FnMut(B) -> Result<()>) -> Result<()>,
-    ) -> Result<()> {
-        let progress = Progress::default();
-        self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
-        let take = |part: &mut Part, batch: &B| {
-            let before = Held::of(part);
-            take(part, batch)?;
-            progress.add(before, Held::of(part));
-            Ok(())
-        };
-        let watch = || {
-            let held = progress.get();
-            // The places of ratings are kept as `u32`.
-            if held.n_train.max(held.n_valid) > u32::MAX as usize {
-                return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
-            }
-            watch(held)
-        };
-        share(&mut self.parts, take, watch, produce)
     }
 
     /// Takes a row of ratings without weights; one with a NULL is counted and left out. Where rows say their side, this
@@ -117,6 +90,14 @@ impl DatasetBuilder {
     /// Too little to learn from: no rows, one rating, one user, one item, one value, no weight above 0, or nothing on the
     /// training side. Rows that say their side, and none is held out.
     pub fn finish(self) -> Result<Dataset> {
+        self.finish_on(&Here)
+    }
+
+    /// [`finish`](Self::finish) on the threads of a pool.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish_on(self, pool: &dyn Pool) -> Result<Dataset> {
         let weighted = self.weighted()?;
         let sum = |of: fn(&Part) -> u64| self.parts.iter().map(of).sum::<u64>();
         let (n_rows, n_skipped) = (sum(|part| part.n_rows), sum(|part| part.n_skipped));
@@ -128,8 +109,8 @@ impl DatasetBuilder {
             split: self.split,
         })?;
         match weighted {
-            false => assemble::<u64>(self.parts, self.fits_cache, n_rows, n_skipped),
-            true => assemble::<(u64, u32)>(self.parts, self.fits_cache, n_rows, n_skipped),
+            false => assemble::<u64>(pool, self.parts, self.fits_cache, n_rows, n_skipped),
+            true => assemble::<(u64, u32)>(pool, self.parts, self.fits_cache, n_rows, n_skipped),
         }
     }
 
@@ -141,9 +122,9 @@ impl DatasetBuilder {
     }
 }
 
-/// What all threads together have read.
+/// What is in all parts together.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     n_train: AtomicUsize,
     n_valid: AtomicUsize,
     n_users: AtomicUsize,
@@ -152,7 +133,7 @@ struct Progress {
 
 impl Progress {
     /// Notes what a part had and now has. Ratings add up; of ids, the part that knows most counts.
-    fn add(&self, before: Held, now: Held) {
+    pub(super) fn add(&self, before: Held, now: Held) {
         // Nothing else is read by what these numbers say.
         self.n_train.fetch_add(now.n_train - before.n_train, Ordering::Relaxed);
         self.n_valid.fetch_add(now.n_valid - before.n_valid, Ordering::Relaxed);
@@ -160,7 +141,7 @@ impl Progress {
         self.n_items.fetch_max(now.n_items, Ordering::Relaxed);
     }
 
-    fn get(&self) -> Held {
+    pub(super) fn get(&self) -> Held {
         let [n_train, n_valid, n_users, n_items] =
             [&self.n_train, &self.n_valid, &self.n_users, &self.n_items].map(|number| number.load(Ordering::Relaxed));
         Held { n_train, n_valid, n_users, n_items }
@@ -168,7 +149,7 @@ impl Progress {
 }
 
 impl Held {
-    fn of(part: &Part) -> Self {
+    pub(super) fn of(part: &Part) -> Self {
         Self {
             n_train: part.train.len(),
             n_valid: part.held_out.len() + part.validation.len(),

@@ -1,10 +1,10 @@
 //! From ratings by user to the arrays that batches read.
 
 use super::Ratings;
-use super::parallel::map;
 use super::part::{Block, Rating};
+use super::pieces::map;
 use super::shelf::{Key, Shelf};
-use crate::error::Result;
+use crate::kernels::Pool;
 use crate::rng::{Rng, mix};
 
 /// Up to so many ratings fit a cache: they stay in order, and each epoch shuffles them all.
@@ -22,23 +22,23 @@ const PURPOSE: u64 = 0x6465_616c;
 /// Each rating is dealt to a random bucket by its place in the order, then each bucket is shuffled: every order is equally
 /// likely, and no step goes through memory at random.
 pub(super) fn arrange<K: Key>(
-    threads: usize,
+    pool: &dyn Pool,
     shelves: Vec<Shelf<K>>,
     starts: &[usize],
     weighted: bool,
     fits_cache: usize,
-) -> Result<Ratings> {
+) -> Ratings {
     let n_ratings = starts.last().copied().unwrap_or(0);
     if n_ratings <= fits_cache {
         let mut ratings = Ratings::with_capacity(n_ratings, weighted);
         for shelf in &shelves {
             for_each(shelf, starts, |rating, weight| ratings.push(rating.user, rating.item, rating.value, weight));
         }
-        return Ok(ratings);
+        return ratings;
     }
     let n_buckets = n_ratings.div_ceil(BUCKET);
     // A shelf is dropped when its ratings are dealt.
-    let dealt = map(threads, shelves, |shelf| deal(&shelf, starts, n_buckets))?;
+    let dealt = map(pool, shelves, |shelf| deal(&shelf, starts, n_buckets));
     let mut buckets: Vec<Vec<Block>> = (0..n_buckets).map(|_| Vec::with_capacity(dealt.len())).collect();
     for of_shelf in dealt {
         buckets.iter_mut().zip(of_shelf).for_each(|(bucket, block)| bucket.push(block));
@@ -48,7 +48,7 @@ pub(super) fn arrange<K: Key>(
     let sizes: Vec<usize> = buckets.iter().map(|bucket| bucket.iter().map(|block| block.ratings.len()).sum()).collect();
     let places = ratings.cut(&sizes);
     let pieces = places.into_iter().zip(buckets).enumerate().collect();
-    map(threads, pieces, |(number, (mut place, bucket))| {
+    map(pool, pieces, |(number, (mut place, bucket))| {
         for (slot, (rating, weight)) in shuffled(bucket, number as u64).into_iter().enumerate() {
             place.users[slot] = rating.user;
             place.items[slot] = rating.item;
@@ -57,8 +57,8 @@ pub(super) fn arrange<K: Key>(
                 weights[slot] = weight;
             }
         }
-    })?;
-    Ok(ratings)
+    });
+    ratings
 }
 
 /// Parts of the arrays of [`Ratings`].
@@ -118,6 +118,7 @@ fn shuffled(bucket: Vec<Block>, number: u64) -> Vec<(Rating, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratings::shelf::tests::As;
     use crate::ratings::shelf::{shelve, starts_of};
 
     fn arranged(threads: usize, n: u32, weighted: bool, fits_cache: usize) -> Ratings {
@@ -128,11 +129,10 @@ mod tests {
         let blocks = [Block { ratings, weights }];
         match weighted {
             true => {
-                arrange::<(u64, u32)>(threads, shelve(threads, &blocks, &starts).unwrap(), &starts, true, fits_cache)
+                arrange::<(u64, u32)>(&As(threads), shelve(&As(threads), &blocks, &starts), &starts, true, fits_cache)
             }
-            false => arrange::<u64>(threads, shelve(threads, &blocks, &starts).unwrap(), &starts, false, fits_cache),
+            false => arrange::<u64>(&As(threads), shelve(&As(threads), &blocks, &starts), &starts, false, fits_cache),
         }
-        .unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! Memory: 12 bytes a training rating, 20 a validation rating, and 4 a distinct pair of user and item are kept. While
 //! the rows come in it is 12 bytes each; while they are put in order, up to 12 more of a training rating. Where ratings have
-//! weights, a training rating takes 4 bytes more in each of these. The dictionaries of ids are there once a thread until
+//! weights, a training rating takes 4 bytes more in each of these. The dictionaries of ids are there once a part until
 //! the vocabularies are made.
 
 mod arrow;
@@ -15,8 +15,8 @@ mod batch;
 mod builder;
 mod deal;
 mod enough;
-mod parallel;
 mod part;
+mod pieces;
 mod row;
 mod scale;
 mod seen;
@@ -28,9 +28,10 @@ use std::sync::Arc;
 use crate::ids::{ItemIdx, UserIdx, Vocabulary};
 use deal::Place;
 
-pub use arrow::for_each_rating;
+pub use arrow::{Take, Watch, for_each_rating};
 pub use batch::{Batch, Batches, WorkingScale};
 pub use builder::{DatasetBuilder, Held};
+pub use part::Part;
 pub use scale::class_of;
 pub use seen::{Seen, SeenBuilder};
 pub use split::{Split, pair_fraction};

@@ -90,9 +90,9 @@ impl Side {
     }
 }
 
-/// The rows that one thread has read.
+/// Rows that one thread has read; [`DatasetBuilder`](super::DatasetBuilder) makes one data set of all parts.
 #[derive(Debug)]
-pub(super) struct Part {
+pub struct Part {
     pub(super) users: Side,
     pub(super) items: Side,
     pub(super) train: Rows,

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{ItemIdx, UserIdx};
+use crate::kernels::Pool;
 
 use super::HeldOutRating;
-use super::parallel::map;
+use super::pieces::map;
 use super::shelf::{Key, Shelf, starts_of};
 
 /// The distinct items that each user has rated, in compressed sparse rows: 4 bytes a pair and 8 a user.
@@ -42,16 +43,16 @@ impl Seen {
 
     /// The pairs of training ratings on shelves and of `held_out`, which is sorted; `starts` as for the shelves.
     pub(super) fn collect<K: Key + Sync>(
-        threads: usize,
+        pool: &dyn Pool,
         shelves: &[Shelf<K>],
         starts: &[usize],
         held_out: &[HeldOutRating],
-    ) -> Result<Self> {
-        let counts = map(threads, shelves.iter().collect(), |shelf| {
+    ) -> Self {
+        let counts = map(pool, shelves.iter().collect(), |shelf| {
             let mut counts = vec![0; shelf.users.len()];
             for_each_pair(shelf, starts, held_out, |user, _| counts[user as usize - shelf.users.start] += 1);
             counts
-        })?;
+        });
         let starts_of_seen = starts_of(counts.into_iter().flatten());
         let mut items = vec![0; starts_of_seen.last().copied().unwrap_or(0)];
         let mut rest = items.as_mut_slice();
@@ -60,15 +61,15 @@ impl Seen {
             let size = starts_of_seen[shelf.users.end] - starts_of_seen[shelf.users.start];
             pieces.push((shelf, rest.split_off_mut(..size).unwrap_or_default()));
         }
-        map(threads, pieces, |(shelf, items)| {
+        map(pool, pieces, |(shelf, items)| {
             let mut free = items.iter_mut();
             for_each_pair(shelf, starts, held_out, |_, item| {
                 if let Some(place) = free.next() {
                     *place = item;
                 }
             });
-        })?;
-        Ok(Self { starts: starts_of_seen, items })
+        });
+        Self { starts: starts_of_seen, items }
     }
 }
 
@@ -156,12 +157,13 @@ mod tests {
     use super::*;
     use crate::ratings::part::{Block, Rating};
     use crate::ratings::shelf::shelve;
+    use crate::ratings::shelf::tests::As;
 
     /// Pairs as training ratings and as held out ones, of 5 users.
     fn collect(threads: usize, train: &[(u32, u32)], held_out: &[(u32, Option<u32>)]) -> Seen {
         let starts = starts_of((0..5).map(|user| train.iter().filter(|pair| pair.0 == user).count()));
         let ratings = train.iter().map(|&(user, item)| Rating { user, item, value: 1.0 }).collect();
-        let shelves = shelve::<u64>(threads, &[Block { ratings, weights: Vec::new() }], &starts).unwrap();
+        let shelves = shelve::<u64>(&As(threads), &[Block { ratings, weights: Vec::new() }], &starts);
         let row = |&(user, item): &(u32, Option<u32>)| HeldOutRating {
             user: Some(UserIdx(user)),
             item: item.map(ItemIdx),
@@ -170,7 +172,7 @@ mod tests {
         let mut held_out: Vec<_> = held_out.iter().map(row).collect();
         held_out.push(HeldOutRating { user: None, item: Some(ItemIdx(3)), value: 1.0 });
         held_out.sort_by_key(|row| (row.user, row.item));
-        Seen::collect(threads, &shelves, &starts, &held_out).unwrap()
+        Seen::collect(&As(threads), &shelves, &starts, &held_out)
     }
 
     const PAIRS: [(u32, u32); 8] = [(3, 1), (1, 4), (3, 1), (1, 0), (1, 4), (3, 0), (1, 2), (3, 1)];

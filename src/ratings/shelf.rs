@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::parallel::map;
 use super::part::{Block, Rating};
-use crate::error::Result;
+use super::pieces::map;
+use crate::kernels::Pool;
 
 /// Ranges for each thread. Every range goes through all ratings once; the more there are, the less is held at once while
 /// they are moved on.
@@ -77,8 +77,8 @@ impl<K: Key> Shelf<K> {
 
 /// Puts ratings in the order of user, item, rating and weight; `starts` tells where each user's begin and where all end:
 /// `[U + 1]`.
-pub(super) fn shelve<K: Key>(threads: usize, blocks: &[Block], starts: &[usize]) -> Result<Vec<Shelf<K>>> {
-    map(threads, ranges(starts, threads.max(1) * RANGES), |users| {
+pub(super) fn shelve<K: Key>(pool: &dyn Pool, blocks: &[Block], starts: &[usize]) -> Vec<Shelf<K>> {
+    map(pool, ranges(starts, pool.threads() * RANGES), |users| {
         let start = starts[users.start];
         // No more than 2^32 - 1 ratings are read.
         let mut next: Vec<u32> = starts[users.clone()].iter().map(|place| (place - start) as u32).collect();
@@ -144,7 +144,7 @@ fn unordered(ordered: u32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -152,6 +152,19 @@ mod tests {
         let values = [f32::MIN, -1.5, -f32::MIN_POSITIVE, -0.0, 0.0, f32::MIN_POSITIVE, 1.0, 4.5, f32::MAX];
         assert!(values.map(ordered).is_sorted());
         assert_eq!(values.map(|value| unordered(ordered(value)).to_bits()), values.map(f32::to_bits));
+    }
+
+    /// The calling thread, as if it were several.
+    pub(in crate::ratings) struct As(pub usize);
+
+    impl Pool for As {
+        fn threads(&self) -> usize {
+            self.0
+        }
+
+        fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+            (0..n).rev().for_each(piece);
+        }
     }
 
     fn block(ratings: &[(u32, u32, f32)], weights: &[f32]) -> Block {
@@ -173,10 +186,10 @@ mod tests {
         let blocks = [block(&ratings[..3], &[]), block(&ratings[3..], &[])];
         let starts = starts_of([0, 3, 0, 2, 0].into_iter());
         assert_eq!(starts, [0, 0, 3, 3, 5, 5]);
-        for threads in [0, 1, 2, 7] {
-            let found = all(&shelve::<u64>(threads, &blocks, &starts).unwrap(), &starts);
+        for n_pieces in [1, 2, 7] {
+            let found = all(&shelve::<u64>(&As(n_pieces), &blocks, &starts), &starts);
             let expected = [(1, 0, 4.0), (1, 2, 2.0), (1, 2, 5.0), (3, 0, -1.0), (3, 0, 1.0)];
-            assert_eq!(found, expected.map(|(user, item, value)| (user, item, value, None)), "{threads} threads");
+            assert_eq!(found, expected.map(|(user, item, value)| (user, item, value, None)), "{n_pieces} pieces");
         }
     }
 
@@ -185,7 +198,7 @@ mod tests {
         let ratings = [(1, 0, 4.0), (0, 2, 5.0), (1, 0, 4.0), (0, 2, 5.0), (0, 1, 7.0)];
         let blocks = [block(&ratings, &[6.0, 3.0, 0.0, 1.0, 5.0])];
         let starts = [0, 3, 5];
-        let found = all(&shelve::<(u64, u32)>(1, &blocks, &starts).unwrap(), &starts);
+        let found = all(&shelve::<(u64, u32)>(&As(1), &blocks, &starts), &starts);
         let expected = [(0, 1, 7.0, 5.0), (0, 2, 5.0, 1.0), (0, 2, 5.0, 3.0), (1, 0, 4.0, 0.0), (1, 0, 4.0, 6.0)];
         assert_eq!(found, expected.map(|(user, item, value, weight)| (user, item, value, Some(weight))));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use cofi::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary};
-use cofi::ratings::{Batches, Dataset, DatasetBuilder, SeenBuilder, Split, WorkingScale, class_of};
+use cofi::ratings::{Batches, Dataset, DatasetBuilder, Part, SeenBuilder, Split, Take, Watch, WorkingScale, class_of};
 use cofi::rng::Rng;
 use cofi::score::{Baseline, Embeddings, Interaction, Parts, Predictor, Table};
 
@@ -283,9 +283,14 @@ fn build_from_columns(
     columns.extend(weights.map(|weights| ("weight", Arc::new(Float64Array::from(weights.to_vec())) as ArrayRef)));
     columns.extend(sides.map(|sides| ("held_out", Arc::new(BooleanArray::from(sides.to_vec())) as ArrayRef)));
     let all = RecordBatch::try_from_iter(columns).unwrap();
-    let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split).on_threads(3);
-    let mut batches = (0..rows.len()).step_by(7).map(|start| all.slice(start, 7.min(rows.len() - start)));
-    builder.read(|_| Ok(()), |sink| batches.try_for_each(sink)).unwrap();
+    let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split).in_parts(3);
+    let stream = |parts: &mut [Part], take: Take<'_>, _: Watch<'_>| {
+        (0..rows.len())
+            .step_by(7)
+            .enumerate()
+            .try_for_each(|(place, start)| take(&mut parts[place % 3], &all.slice(start, 7.min(rows.len() - start))))
+    };
+    builder.read(|_| Ok(()), stream).unwrap();
     builder.finish().unwrap()
 }
 

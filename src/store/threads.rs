@@ -2,43 +2,47 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
+use crate::kernels::Pool;
 
-/// Calls `f` with every piece, on up to `threads` threads of which the calling one is one; the results are in the order of the pieces.
-///
-/// # Errors
-/// A panic of another thread.
-pub(super) fn map<P: Send, R: Send>(threads: usize, pieces: Vec<P>, f: impl Fn(P) -> R + Sync) -> Result<Vec<R>> {
-    let n_others = threads.min(pieces.len()).saturating_sub(1);
-    let left = Mutex::new(pieces.into_iter().enumerate());
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            // The lock is held for this statement and not while `f` runs.
-            let next = lock(&left).next();
-            match next {
-                Some((place, piece)) => done.push((place, f(piece))),
-                None => return done,
+/// So many threads, of which the calling one is one; the others are started for each piece of work and end with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Threads(pub usize);
+
+impl Pool for Threads {
+    fn threads(&self) -> usize {
+        self.0.max(1)
+    }
+
+    /// Where the system has no more threads, fewer do the same. A panic of another thread goes on in the calling one.
+    fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                // The pieces have nothing to do with one another, so their numbers are all that is ordered.
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= n {
+                    return;
+                }
+                piece(number);
             }
-        }
-    };
-    let mut done = thread::scope(|scope| {
-        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        // Where the system has no more threads, fewer do the same.
-        let others: Vec<_> = (0..n_others).map_while(start).collect();
-        let mut done = work();
-        // All are joined before any error is returned, as the scope itself would panic for one that is not.
-        let joined: Vec<_> = others.into_iter().map(|other| other.join()).collect();
-        for other in joined {
-            done.extend(other.map_err(panicked)?);
-        }
-        Ok(done)
-    })?;
-    done.sort_unstable_by_key(|(place, _)| *place);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
+        };
+        thread::scope(|scope| {
+            let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..self.0.min(n)).map_while(start).collect();
+            work();
+            // All are joined before a panic goes on, as the scope itself would lose its reason.
+            let joined: Vec<_> = others.into_iter().map(|other| other.join()).collect();
+            if let Some(Err(payload)) = joined.into_iter().find(|other| other.is_err()) {
+                resume_unwind(payload);
+            }
+        });
+    }
 }
 
 /// Batches that a thread takes at once.
@@ -53,7 +57,7 @@ const WAITING: usize = 4;
 ///
 /// # Errors
 /// Those of `produce`, `watch` and `take`, after which nothing more is taken; a panic of another thread.
-pub(super) fn share<W: Send, B: Send>(
+pub fn share<W: Send, B: Send>(
     workers: &mut [W],
     take: impl Fn(&mut W, &B) -> Result<()> + Sync,
     watch: impl Fn() -> Result<()>,
@@ -197,12 +201,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_in_the_order_of_the_pieces() {
+    fn every_piece_is_done_once() {
         for threads in [0, 1, 2, 5] {
-            let squares = map(threads, (0..100).collect(), |n: u64| n * n).unwrap();
-            assert_eq!(squares, (0..100).map(|n| n * n).collect::<Vec<_>>());
+            let done: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
+            Threads(threads).for_each(100, &|number| {
+                done[number].fetch_add(number + 1, Ordering::Relaxed);
+            });
+            assert!(done.iter().enumerate().all(|(number, done)| done.load(Ordering::Relaxed) == number + 1));
+            Threads(threads).for_each(0, &|_| unreachable!());
         }
-        assert!(map(4, Vec::new(), |n: u64| n).unwrap().is_empty());
     }
 
     #[test]
@@ -244,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_another_thread_is_an_error() {
+    fn a_panic_of_another_thread_is_not_lost() {
         let here = thread::current().id();
         let both = std::sync::Barrier::new(2);
         // Neither thread ends its piece before the other has begun one.
@@ -252,8 +259,8 @@ mod tests {
             both.wait();
             assert!(thread::current().id() == here, "planted");
         };
-        let message = map(2, vec![(), ()], planted).unwrap_err().to_string();
-        assert_eq!(message, "a thread that reads ratings failed: planted; please report this");
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Threads(2).for_each(2, &planted)));
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"planted"));
 
         let elsewhere = |_: &mut (), _: &u64| {
             assert!(thread::current().id() == here, "planted");
