@@ -1,14 +1,12 @@
 //! What a training step is fed: a batch in parts, with everything that depends on the step's number.
 
-use std::sync::Arc;
-
 use crate::error::Result;
 use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
 use crate::graph::{Feed, FeedValues, Program};
 use crate::model::{
     Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
 };
-use crate::ratings::{Batch, Ratings, class_of};
+use crate::ratings::{Batch, class_of};
 use crate::rng::Rng;
 use crate::train::schedule::StepSettings;
 
@@ -21,7 +19,6 @@ pub(super) struct Feeder {
     options: StepOptions,
     /// Parts in which a batch is run.
     n_parts: usize,
-    train: Arc<Ratings>,
     /// The classes of a classifier, ascending.
     levels: Vec<f32>,
     masks: Masks,
@@ -30,13 +27,12 @@ pub(super) struct Feeder {
 }
 
 impl Feeder {
-    /// A feeder for steps of `model` over `train`.
+    /// A feeder for steps of `model`.
     pub(super) fn new(
         model: &Model,
         optimiser: &Optimiser,
         options: StepOptions,
         n_parts: usize,
-        train: Arc<Ratings>,
         levels: Vec<f32>,
         rng: Rng,
     ) -> Self {
@@ -54,7 +50,6 @@ impl Feeder {
             objective: model.objective,
             options,
             n_parts,
-            train,
             levels,
             masks,
             classes: Vec::new(),
@@ -66,7 +61,7 @@ impl Feeder {
     /// # Errors
     /// A failure of the engine.
     pub(super) fn step(&mut self, program: &mut dyn Program, batch: Batch<'_>, settings: StepSettings) -> Result<f64> {
-        let n_rows = batch.rows.len();
+        let n_rows = batch.ratings.len();
         let part_size = n_rows.div_ceil(self.n_parts).max(1);
         let last_scalars = self.optimiser.advance(&mut self.clock, settings.learning_rate, settings.beta1);
         let mut loss = 0.0;
@@ -86,10 +81,11 @@ impl Feeder {
             let mut feeds = vec![indices(USER, &batch.users[rows.clone()]), indices(ITEM, &batch.items[rows.clone()])];
             match self.objective {
                 Objective::CrossEntropy { .. } => {
-                    let class = |row: &u32| class_of(&self.levels, self.train.values()[*row as usize]);
+                    let class = |value: &f32| class_of(&self.levels, *value);
                     self.classes.clear();
                     // Every training rating is one of the levels.
-                    self.classes.extend(batch.rows[rows.clone()].iter().map(|row| class(row).unwrap_or(0) as i32));
+                    self.classes
+                        .extend(batch.values[rows.clone()].iter().map(|value| class(value).unwrap_or(0) as i32));
                     feeds.push(indices(CLASS, &self.classes));
                 }
                 Objective::MeanSquaredError | Objective::HalfSquaredSum => {

@@ -74,7 +74,6 @@ impl Training {
             &config.optimiser,
             plan.step_options,
             config.accumulate,
-            Arc::clone(&dataset.train),
             plan.levels.clone(),
             rng.fork("dropout"),
         );

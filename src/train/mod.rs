@@ -5,6 +5,7 @@
 mod config;
 mod feeds;
 mod fit;
+mod memory;
 mod options;
 mod plan;
 mod presets;
@@ -21,6 +22,7 @@ mod value;
 
 pub use config::{Operators, TrainConfig};
 pub use fit::Training;
+pub use memory::{Needs, Sizes};
 pub use options::{OneOf, Options, RangeOption};
 pub use plan::WarmStart;
 pub use presets::{PRESETS, Preset, preset};

@@ -17,7 +17,7 @@ pub const MODULES: [(&str, &str, &str); 16] = [
     ("rng", "", ""),
     ("kernels", "", ""),
     ("ids", "error, kernels", "hashbrown"),
-    ("ratings", "error, rng, ids", "arrow"),
+    ("ratings", "error, rng, kernels, ids", "arrow"),
     ("graph", "error", "ndarray"),
     ("score", "error, kernels, ids, ratings", "nalgebra"),
     ("model", "error, rng, graph, score", ""),
@@ -26,7 +26,7 @@ pub const MODULES: [(&str, &str, &str); 16] = [
     ("report", "", ""),
     ("train", "error, rng, ids, ratings, graph, score, model, metrics", "serde, serde_json"),
     ("runtime", "error, kernels, graph, model", "ort, libloading, prost, sha2, ruzstd, libc"),
-    ("store", "error, ids, ratings, score, train", "duckdb, arrow, libc"),
+    ("store", "error, kernels, ids, ratings, score, train", "duckdb, arrow, libc"),
     (
         "functions",
         "error, ids, ratings, graph, score, model, metrics, evaluation, report, train, runtime, store",
