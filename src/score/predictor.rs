@@ -173,7 +173,7 @@ fn both((user, item): (Option<UserIdx>, Option<ItemIdx>)) -> Option<(UserIdx, It
 #[cfg(test)]
 mod tests {
     use super::super::tests::parts;
-    use super::super::{Baseline, Layer, Layers, Parts};
+    use super::super::{Baseline, Layer, Layers, Parts, Scored};
     use super::*;
 
     const USERS: [UserIdx; 2] = [UserIdx(0), UserIdx(1)];
