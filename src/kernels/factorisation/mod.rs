@@ -14,6 +14,7 @@ mod loss;
 mod rule;
 mod samples;
 mod step;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +22,4 @@ pub use layout::{Block, Layout, Memory, Side};
 pub use loss::Loss;
 pub use rule::{History, Reach, Rule, Settings};
 pub use step::{Batch, OutOfTable, State, Step};
+pub use table::{Held, Moment, Slopes, Table};
