@@ -35,7 +35,7 @@ pub fn lower(step: &Step) -> Vec<u8> {
 }
 
 /// A part of a step: from nodes whose values somebody else gives, under these names, to the given outputs. Its inputs are those of
-/// the graph, whether it reads them or not, and the states that it reads.
+/// the graph.
 pub fn lower_part(graph: &Graph, given: &[(NodeId, String)], outputs: Vec<(NodeId, String)>) -> GraphProto {
     graph_proto(graph, "step", outputs, &[], given)
 }
@@ -79,7 +79,6 @@ fn graph_proto(
             continue;
         }
         match &node.op {
-            Op::State { .. } if !given.is_empty() && !live[id.index()] => {}
             Op::Input { name } | Op::State { name } => {
                 match parameters.iter().find(|(other, _)| matches!(node.op, Op::State { .. }) && other == name) {
                     Some((_, values)) => writer.parameter(id, name, node, values),

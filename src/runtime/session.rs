@@ -147,8 +147,9 @@ impl Program for OnnxProgram {
 /// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
 /// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
 pub fn session_builder(library: &'static Library, threads: usize) -> ort::Result<SessionBuilder> {
-    Ok(Session::builder(library.environment())?
-        .with_optimization_level(GraphOptimizationLevel::Disable)?
+    let b = Session::builder(library.environment())?;
+    let b = if let Ok(p) = std::env::var("COFI_PROFILE") { b.with_profiling(p)? } else { b };
+    Ok(b.with_optimization_level(GraphOptimizationLevel::Disable)?
         .with_log_level(LogLevel::Fatal)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?

@@ -9,6 +9,7 @@
 //! which the rows that a batch repeats take their part once.
 
 mod classes;
+mod dense;
 mod layout;
 mod loss;
 mod rule;
@@ -18,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use dense::{Decay, Dense};
 pub use layout::{Block, Layout, Memory, Side};
 pub use loss::Loss;
 pub use rule::{History, Reach, Rule, Settings};

@@ -258,24 +258,33 @@ pub(super) fn update(row: &mut [Block], gradient: &[Block], memory: Memory, lane
         Memory::First => {
             let (p, m) = row.split_at_mut(row.len() / 2);
             for block in 0..p.len() {
+                let mut g = gradient[block];
                 for lane in 0..LANES {
-                    let own = lanes.penalty[block][lane] * p[block][lane];
-                    let g = gradient[block][lane] * lanes.learned[block][lane] + own;
-                    m[block][lane] = settings.beta1 * m[block][lane] + settings.gain1 * g;
-                    p[block][lane] -= settings.step_size * m[block][lane];
+                    g[lane] = g[lane] * lanes.learned[block][lane] + lanes.penalty[block][lane] * p[block][lane];
                 }
+                sgd(&mut p[block], &mut m[block], &g, settings);
             }
         }
     }
 }
 
+/// A step of a block of parameters.
 #[inline(always)]
-fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block, settings: &Settings) {
+pub(super) fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block, settings: &Settings) {
     for lane in 0..LANES {
         m[lane] = settings.beta1 * m[lane] + settings.gain1 * g[lane];
         v[lane] = settings.beta2 * v[lane] + settings.gain2 * (g[lane] * g[lane]);
         let kept = p[lane] * (1.0 + decayed[lane] * (settings.decay - 1.0));
         p[lane] = kept - settings.step_size * m[lane] / (v[lane].sqrt() + settings.epsilon);
+    }
+}
+
+/// The same with [`Rule::Sgd`].
+#[inline(always)]
+pub(super) fn sgd(p: &mut Block, m: &mut Block, g: &Block, settings: &Settings) {
+    for lane in 0..LANES {
+        m[lane] = settings.beta1 * m[lane] + settings.gain1 * g[lane];
+        p[lane] -= settings.step_size * m[lane];
     }
 }
 

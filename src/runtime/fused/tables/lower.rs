@@ -4,9 +4,9 @@ use prost::Message;
 
 use crate::graph::{Node, NodeId, Step};
 use crate::runtime::fused::context::DOMAIN;
-use crate::runtime::fused::tables::operators::{LEARN, READ, SIDE};
-use crate::runtime::fused::tables::recognise::{Column, Tables};
-use crate::runtime::onnx::{LOSS, live_nodes, lower_part, model_proto, next_name};
+use crate::runtime::fused::tables::operators::{LEARN, NUMBER, READ, WHOLE};
+use crate::runtime::fused::tables::recognise::{Column, Tables, Whole};
+use crate::runtime::onnx::{self, LOSS, lower_part, model_proto, next_name};
 use crate::runtime::proto::{
     DimensionProto, FLOAT, INT32, NodeProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
     ValueInfoProto, integer_attribute,
@@ -50,14 +50,28 @@ impl Owned {
 pub fn lower(step: &Step, tables: &Tables) -> Vec<u8> {
     let (given, outputs) = (given(tables), outputs(step, tables));
     let mut proto = lower_part(&step.graph, &given, outputs);
-    let slopes: Vec<String> = tables.columns().map(|column| slope_name(column)).collect();
-    proto.output.retain(|output| !output.name.as_ref().is_some_and(|name| slopes.contains(name)));
+    // What only our operators read is nobody's input or output.
+    let is_named =
+        |value: &ValueInfoProto, names: &[String]| value.name.as_ref().is_some_and(|name| names.contains(name));
+    let of_columns = tables.columns().map(|column| slope_name(column.name));
+    let slopes: Vec<String> = of_columns.chain(tables.whole.iter().map(gradient_name)).collect();
+    proto.output.retain(|output| !is_named(output, &slopes));
+    proto.input.retain(|input| !input.name.as_ref().is_some_and(|name| tables.have(name)));
+    for (number, whole) in tables.whole.iter().enumerate() {
+        let nexts = whole.states.iter().map(|state| next_name(state));
+        let inputs = whole.states.iter().cloned().chain([gradient_name(whole), SETTINGS.to_owned()]);
+        proto.node.push(node(WHOLE, number, inputs.collect(), nexts.collect()));
+        let states = proto.input.iter().filter(|input| is_named(input, &whole.states));
+        let after = |name: &String| Some(next_name(name));
+        let nexts = states.map(|state| ValueInfoProto { name: state.name.as_ref().and_then(after), ..state.clone() });
+        proto.output.extend(nexts.collect::<Vec<_>>());
+    }
     let mut reads = Vec::new();
     for (number, side) in tables.sides.iter().enumerate() {
         let (rows, clocks) = (Owned::rows(side.index), Owned::clocks(side.index));
         let common = [side.index.to_owned(), NOW.to_owned(), SETTINGS.to_owned(), HISTORY.to_owned()];
-        let name = |name: fn(&Column) -> String| {
-            [name(&side.values), side.biases.as_ref().map(name).unwrap_or_default()].into_iter()
+        let name = |name: fn(&str) -> String| {
+            [name(side.values.name), side.biases.as_ref().map(|biases| name(biases.name)).unwrap_or_default()]
         };
         let read_inputs = [rows.before.clone(), clocks.before.clone()].into_iter().chain(common.clone());
         let read_outputs = [rows.read.clone(), clocks.read.clone()].into_iter().chain(name(lookup_name));
@@ -78,39 +92,54 @@ pub fn lower(step: &Step, tables: &Tables) -> Vec<u8> {
 
 /// The nodes that are left to stock operators, states and inputs among them.
 pub fn stock_nodes<'a>(step: &'a Step, tables: &Tables) -> impl Iterator<Item = &'a Node> {
-    let live = live_nodes(&step.graph, &outputs(step, tables), &given(tables));
+    let live = live_nodes(step, tables);
     step.graph.nodes().iter().zip(live).filter(|(_, is_live)| *is_live).map(|(node, _)| node)
 }
 
-fn given(tables: &Tables) -> Vec<(NodeId, String)> {
-    tables.columns().map(|column| (column.lookup, lookup_name(column))).collect()
+/// For each node whether it is left to them.
+pub fn live_nodes(step: &Step, tables: &Tables) -> Vec<bool> {
+    let given = given(tables);
+    let mut live = onnx::live_nodes(&step.graph, &outputs(step, tables), &given);
+    given.iter().for_each(|(id, _)| live[id.index()] = false);
+    live
 }
 
-/// What the stock operators compute.
+/// What our operators compute for them.
+fn given(tables: &Tables) -> Vec<(NodeId, String)> {
+    tables.columns().map(|column| (column.lookup, lookup_name(column.name))).collect()
+}
+
+/// What they compute.
 fn outputs(step: &Step, tables: &Tables) -> Vec<(NodeId, String)> {
-    let label = |state: NodeId| step.graph.label(state);
-    let others = step.updates.iter().filter(|(state, _)| !tables.have(&label(*state)));
+    let is_ours =
+        |state: &str| tables.have(state) || tables.whole.iter().any(|whole| whole.states.iter().any(|s| s == state));
+    let updates = step.updates.iter().map(|(state, next)| (*next, step.graph.label(*state)));
     let mut outputs = vec![(step.loss, LOSS.to_owned())];
-    outputs.extend(others.map(|(state, next)| (*next, next_name(&label(*state)))));
-    outputs.extend(tables.columns().map(|column| (column.slope, slope_name(column))));
+    outputs.extend(updates.filter(|(_, state)| !is_ours(state)).map(|(next, state)| (next, next_name(&state))));
+    outputs.extend(tables.columns().map(|column: &Column| (column.slope, slope_name(column.name))));
+    outputs.extend(tables.whole.iter().map(|whole| (whole.gradient, gradient_name(whole))));
     outputs
 }
 
-fn lookup_name(column: &Column) -> String {
-    format!("#{} of the batch", column.name)
+fn lookup_name(table: &str) -> String {
+    format!("#{table} of the batch")
 }
 
-fn slope_name(column: &Column) -> String {
-    format!("#slope of {}", column.name)
+fn slope_name(table: &str) -> String {
+    format!("#slope of {table}")
 }
 
-fn node(operator: &str, side: usize, input: Vec<String>, output: Vec<String>) -> NodeProto {
+fn gradient_name(whole: &Whole) -> String {
+    whole.states.first().map(|parameter| slope_name(parameter)).unwrap_or_default()
+}
+
+fn node(operator: &str, number: usize, input: Vec<String>, output: Vec<String>) -> NodeProto {
     NodeProto {
         input,
         output,
         op_type: Some(operator.to_owned()),
         domain: Some(DOMAIN.to_owned()),
-        attribute: vec![integer_attribute(SIDE, side as i64)],
+        attribute: vec![integer_attribute(NUMBER, number as i64)],
         ..NodeProto::default()
     }
 }

@@ -3,7 +3,8 @@
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::ValueRefMut;
 
-use crate::kernels::factorisation::{Held, Moment, Reach, Settings, Slopes, Table};
+use crate::kernels::Level;
+use crate::kernels::factorisation::{Decay, Dense, Held, Layout, Memory, Moment, Reach, Settings, Slopes, Table};
 use crate::runtime::fused::context::{Threads, contain, element, history, input, misfit, owned};
 use crate::runtime::fused::past::SETTLE_AFTER;
 
@@ -17,29 +18,56 @@ pub const READ: &str = "TableRead";
 /// Inputs: as above, of rows and clocks what was read, then the slopes in the factors `[B, K]` and biases `[B]`, where there are such.
 /// Outputs: rows and clocks in place.
 pub const LEARN: &str = "TableLearn";
-/// The attribute that says which of the tables it is.
-pub const SIDE: &str = "side";
+/// Moves a parameter as a whole.
+///
+/// Inputs: the parameter, its first moments, with Adam its second ones, its gradient, the settings of the step. Outputs: parameter and
+/// moments in place.
+pub const WHOLE: &str = "Update";
+/// The attribute that says which of the tables, or which parameter, it is.
+pub const NUMBER: &str = "number";
 
-/// Whether the inputs that both begin with are whole numbers.
+/// Whether the inputs that the operators of tables begin with are whole numbers.
 const COMMON: [bool; 6] = [false, true, true, true, false, false];
 
-/// Makes the kernels of one session.
+/// What kernels of one session are made of.
 #[derive(Clone)]
-pub struct Maker<F> {
-    /// A new table of a side, and its `K`.
-    pub make: F,
+pub struct Plan {
+    /// How the rows of each table lie, whether it has biases, and what a factor's own value adds to its gradient.
+    pub tables: Vec<(Layout, bool, f32)>,
+    /// How each parameter that moves as a whole decays.
+    pub whole: Vec<Decay>,
+    /// What the rule remembers.
+    pub memory: Memory,
     /// What the history is.
     pub reach: Reach,
     /// Threads of the session that help.
     pub threads: usize,
 }
 
-/// [`READ`].
-pub struct ReadOperator<F>(pub Maker<F>);
-/// [`LEARN`].
-pub struct LearnOperator<F>(pub Maker<F>);
+impl Plan {
+    /// A new table.
+    pub fn table(&self, number: usize) -> Option<Table> {
+        let (layout, has_bias, penalty) = *self.tables.get(number)?;
+        Some(Table::new(Level::best(), layout, has_bias, penalty))
+    }
+}
 
-impl<F: Fn(usize) -> Option<(Table, usize)> + Send + Sync + 'static> Operator for ReadOperator<F> {
+/// [`READ`].
+pub struct ReadOperator(pub Plan);
+/// [`LEARN`].
+pub struct LearnOperator(pub Plan);
+/// [`WHOLE`].
+pub struct WholeOperator(pub Plan);
+
+fn inputs(whole: &[bool]) -> Vec<OperatorInput> {
+    whole.iter().map(|is_whole| OperatorInput::required(element(*is_whole))).collect()
+}
+
+fn outputs(whole: &[bool]) -> Vec<OperatorOutput> {
+    whole.iter().map(|is_whole| OperatorOutput::required(element(*is_whole))).collect()
+}
+
+impl Operator for ReadOperator {
     type Kernel<'attr> = ReadKernel;
 
     const INPLACES: &[(u32, u32)] = &[(0, 0), (1, 1)];
@@ -49,12 +77,12 @@ impl<F: Fn(usize) -> Option<(Table, usize)> + Send + Sync + 'static> Operator fo
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        COMMON.map(|is_whole| OperatorInput::required(element(is_whole)))
+        inputs(&COMMON)
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        let required = [false, true, false].map(|is_whole| OperatorOutput::required(element(is_whole)));
-        required.into_iter().chain([OperatorOutput::optional(element(false))])
+        let biases = OperatorOutput::optional(element(false));
+        outputs(&[false, true, false]).into_iter().chain([biases])
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<ReadKernel> {
@@ -62,7 +90,7 @@ impl<F: Fn(usize) -> Option<(Table, usize)> + Send + Sync + 'static> Operator fo
     }
 }
 
-impl<F: Fn(usize) -> Option<(Table, usize)> + Send + Sync + 'static> Operator for LearnOperator<F> {
+impl Operator for LearnOperator {
     type Kernel<'attr> = LearnKernel;
 
     const INPLACES: &[(u32, u32)] = &[(0, 0), (1, 1)];
@@ -72,13 +100,12 @@ impl<F: Fn(usize) -> Option<(Table, usize)> + Send + Sync + 'static> Operator fo
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        let common = COMMON.map(|is_whole| OperatorInput::required(element(is_whole)));
         let slopes = [OperatorInput::required(element(false)), OperatorInput::optional(element(false))];
-        common.into_iter().chain(slopes)
+        inputs(&COMMON).into_iter().chain(slopes)
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        [false, true].map(|is_whole| OperatorOutput::required(element(is_whole)))
+        outputs(&[false, true])
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<LearnKernel> {
@@ -86,7 +113,42 @@ impl<F: Fn(usize) -> Option<(Table, usize)> + Send + Sync + 'static> Operator fo
     }
 }
 
-/// What both kernels have.
+impl Operator for WholeOperator {
+    type Kernel<'attr> = WholeKernel;
+
+    const INPLACES: &[(u32, u32)] = &[(0, 0), (1, 1), (2, 2)];
+
+    fn name(&self) -> &str {
+        WHOLE
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        inputs(&vec![false; n_states(self.0.memory) + 2])
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        outputs(&vec![false; n_states(self.0.memory)])
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<WholeKernel> {
+        let Plan { memory, threads, .. } = self.0;
+        let decay = number(context).and_then(|number| self.0.whole.get(number)).copied();
+        Ok(WholeKernel { decay: decay.ok_or_else(|| misfit(NUMBER))?, memory, threads })
+    }
+}
+
+fn n_states(memory: Memory) -> usize {
+    match memory {
+        Memory::First => 2,
+        Memory::Both => 3,
+    }
+}
+
+fn number(context: &KernelContext<'_>) -> Option<usize> {
+    context.get::<i64>(NUMBER).and_then(|number| usize::try_from(number).ok())
+}
+
+/// What the kernels of a table have.
 struct Common {
     table: Table,
     width: usize,
@@ -95,10 +157,12 @@ struct Common {
 }
 
 impl Common {
-    fn new<F: Fn(usize) -> Option<(Table, usize)>>(maker: &Maker<F>, context: &KernelContext<'_>) -> ort::Result<Self> {
-        let side = context.get::<i64>(SIDE).and_then(|side| usize::try_from(side).ok());
-        let (table, width) = side.and_then(&maker.make).ok_or_else(|| misfit(SIDE))?;
-        Ok(Self { table, width, reach: maker.reach, threads: maker.threads })
+    fn new(plan: &Plan, context: &KernelContext<'_>) -> ort::Result<Self> {
+        let number = number(context).ok_or_else(|| misfit(NUMBER))?;
+        let (Some(table), Some((layout, ..))) = (plan.table(number), plan.tables.get(number)) else {
+            return Err(misfit(NUMBER));
+        };
+        Ok(Self { table, width: layout.width, reach: plan.reach, threads: plan.threads })
     }
 }
 
@@ -114,6 +178,19 @@ impl Kernel for ReadKernel {
 }
 
 impl Kernel for LearnKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        contain(|| self.run(context))
+    }
+}
+
+/// [`WHOLE`] in a session.
+pub struct WholeKernel {
+    decay: Decay,
+    memory: Memory,
+    threads: usize,
+}
+
+impl Kernel for WholeKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         contain(|| self.run(context))
     }
@@ -180,5 +257,29 @@ impl LearnKernel {
             table.settle_all(&mut held, &Moment { settings, history, now }, &pool);
         }
         pool.finish()
+    }
+}
+
+impl WholeKernel {
+    fn run(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let n = n_states(self.memory);
+        let gradient = input::<f32>(context, n, "gradient")?;
+        let [settings] = Settings::each_of(input::<f32>(context, n + 1, "setting")?) else {
+            return Err(misfit("setting"));
+        };
+        let (mut p, mut m) = (owned::<f32>(context, 0, 0)?, owned::<f32>(context, 1, 1)?);
+        let mut v = if n > 2 { Some(owned::<f32>(context, 2, 2)?) } else { None };
+        let parameter = Dense {
+            p: p.try_extract_tensor_mut::<f32>()?.1,
+            m: m.try_extract_tensor_mut::<f32>()?.1,
+            v: match &mut v {
+                Some(v) => Some(v.try_extract_tensor_mut::<f32>()?.1),
+                None => None,
+            },
+        };
+        let pool = Threads::new(context, self.threads);
+        let done = parameter.learn(Level::best(), gradient, self.decay, settings, &pool);
+        pool.finish()?;
+        done.map_err(|_| misfit("gradient"))
     }
 }

@@ -7,15 +7,14 @@ use ort::value::Tensor;
 
 use crate::error::{Error, Result};
 use crate::graph::{Feed, Op, Program, Step};
-use crate::kernels::Level;
-use crate::kernels::factorisation::{Settings, Table};
+use crate::kernels::factorisation::Settings;
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::fused::context::DOMAIN;
 use crate::runtime::fused::given::{indices, settings, write};
 use crate::runtime::fused::past::Past;
 use crate::runtime::fused::program::RATINGS_PER_THREAD;
 use crate::runtime::fused::tables::lower::{HISTORY, NOW, SETTINGS, lower, stock_nodes};
-use crate::runtime::fused::tables::operators::{LearnOperator, Maker, ReadOperator};
+use crate::runtime::fused::tables::operators::{LearnOperator, Plan, ReadOperator, WholeOperator};
 use crate::runtime::fused::tables::recognise::Tables;
 use crate::runtime::fused::tables::states::{SideStates, check_rows};
 use crate::runtime::inputs::Inputs;
@@ -57,15 +56,18 @@ impl TablesProgram {
         let reach = tables.reach;
         let of_rest = useful_threads(&step.graph, stock_nodes(step, tables), batch);
         let of_tables = (batch / RATINGS_PER_THREAD).max(1);
-        let descriptions: Vec<_> =
-            tables.sides.iter().map(|side| (side.layout, side.biases.is_some(), side.penalty)).collect();
-        let make = move |side: usize| {
-            let (layout, has_bias, penalty) = *descriptions.get(side)?;
-            Some((Table::new(Level::best(), layout, has_bias, penalty), layout.width))
+        let plan = Plan {
+            tables: tables.sides.iter().map(|side| (side.layout, side.biases.is_some(), side.penalty)).collect(),
+            whole: tables.whole.iter().map(|whole| whole.decay).collect(),
+            memory: tables.memory,
+            reach,
+            threads: threads.min(of_tables),
         };
-        let maker = Maker { make: make.clone(), reach, threads: threads.min(of_tables) };
         let session = || -> ort::Result<Session> {
-            let domain = OperatorDomain::new(DOMAIN)?.add(ReadOperator(maker.clone()))?.add(LearnOperator(maker))?;
+            let domain = OperatorDomain::new(DOMAIN)?
+                .add(ReadOperator(plan.clone()))?
+                .add(LearnOperator(plan.clone()))?
+                .add(WholeOperator(plan.clone()))?;
             session_builder(library, threads.min(of_rest.max(of_tables)))?
                 .with_flush_to_zero()?
                 .with_operators(domain)?
@@ -79,7 +81,7 @@ impl TablesProgram {
         let mut binding = session.create_binding().map_err(failed)?;
         let mut sides = Vec::new();
         for (number, side) in tables.sides.iter().enumerate() {
-            let (table, _) = make(number).ok_or_else(|| Error::new("graph: a step has tables of two sides"))?;
+            let table = plan.table(number).ok_or_else(|| Error::new("graph: a step has tables of two sides"))?;
             let mut states = SideStates::new(side, reach, table, initial).map_err(failed)?;
             states.bind(&mut binding).map_err(failed)?;
             sides.push(states);

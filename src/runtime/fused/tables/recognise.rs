@@ -1,21 +1,26 @@
 //! Tells whether a step does with its tables nothing but what our operators do: looks rows up and moves them by their gradients.
 //!
-//! A small graph is built of the look-ups and updates alone, by the same optimiser, and compared with the step node by node. What
-//! lies between look-ups and gradients may be anything that touches no table.
+//! What lies between look-ups and gradients may be anything that touches no table.
 
 use crate::graph::optimiser::{Lookup, Optimiser, Reach, RowUpdates, Rule};
 use crate::graph::{Dim, Element, Graph, NodeId, Op, Shape, Step};
-use crate::kernels::factorisation::{self, Layout, Memory};
+use crate::kernels::factorisation::{self, Decay, Layout, Memory};
 use crate::model::{ITEM, ITEM_BIAS, ITEM_FACTORS, USER, USER_BIAS, USER_FACTORS};
+use crate::runtime::fused::tables::lower::live_nodes;
+use crate::runtime::fused::tables::template::{Template, anything};
 
-/// The tables of a step, of users and of items.
+/// What of a step our operators take over.
 pub struct Tables {
-    /// Each side.
+    /// The tables of users and of items.
     pub sides: [Side; 2],
     /// Which rows move.
     pub reach: factorisation::Reach,
-    /// Whether factors decay beside their gradients.
+    /// What follows the parameters.
+    pub memory: Memory,
+    /// Whether something decays beside its gradient.
     pub decays: bool,
+    /// The parameters that move as a whole.
+    pub whole: Vec<Whole>,
     /// The states that belong to the tables.
     states: Vec<String>,
 }
@@ -44,6 +49,18 @@ pub struct Column {
     pub slope: NodeId,
 }
 
+/// A parameter that every step moves as a whole.
+pub struct Whole {
+    /// Its name and those of its moments.
+    pub states: Vec<String>,
+    /// Its gradient, of the same shape.
+    pub gradient: NodeId,
+    /// How it decays.
+    pub decay: Decay,
+    /// The nodes that our operator replaces.
+    replaced: Vec<NodeId>,
+}
+
 /// The names of a side: row numbers, factors, biases.
 const SIDES: [(&str, &str, &str); 2] = [(USER, USER_FACTORS, USER_BIAS), (ITEM, ITEM_FACTORS, ITEM_BIAS)];
 
@@ -60,12 +77,12 @@ impl Tables {
                 decays.push(value);
             }
         }
-        let optimisers = rules.into_iter().flat_map(|rule| {
+        let mut optimisers = rules.into_iter().flat_map(|rule| {
             [Reach::EveryRow, Reach::BatchRows].map(|reach| Optimiser { rule, weight_decay: 0.0, reach })
         });
-        optimisers.into_iter().find_map(|optimiser| {
+        optimisers.find_map(|optimiser| {
             let decayed = |decay: &f32| Optimiser { weight_decay: f64::from(*decay), ..optimiser };
-            decays.iter().find_map(|decay| Template::new(&step.graph, decayed(decay))?.tables(step))
+            decays.iter().find_map(|decay| tables(step, &decayed(decay)))
         })
     }
 
@@ -74,18 +91,87 @@ impl Tables {
         self.states.iter().any(|name| name == state)
     }
 
-    /// What is looked up, by the name of its state.
+    /// All that is looked up.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         self.sides.iter().flat_map(|side| [&side.values].into_iter().chain(&side.biases))
     }
+
+    /// Whether what is left to stock operators reads the tables through the look-ups alone, and nothing that is replaced.
+    fn leave_the_rest_alone(&self, step: &Step) -> bool {
+        let live = live_nodes(step, self);
+        let is_free = |id: NodeId| match &step.graph.node(id).op {
+            Op::State { name } => !self.have(name) && !self.whole.iter().any(|whole| whole.states[1..].contains(name)),
+            _ => !self.whole.iter().any(|whole| whole.replaced.contains(&id)),
+        };
+        step.graph.iter().all(|(id, _)| !live[id.index()] || is_free(id))
+    }
+}
+
+/// The tables of a step that this optimiser moves.
+fn tables(step: &Step, optimiser: &Optimiser) -> Option<Tables> {
+    let TableTemplate { template, columns } = TableTemplate::new(&step.graph, optimiser)?;
+    let found = template.find(step)?;
+    let column = |name: &str| -> Option<Column> {
+        let column = columns.iter().find(|column| column.name == name)?;
+        let (table, rows) = (found.node(column.prepared)?, found.node(column.index)?);
+        let (lookup, _) = step.graph.iter().find(|(_, node)| node.op == Op::Gather { table, rows })?;
+        Some(Column { name: column.name, lookup, slope: found.node(column.slope)? })
+    };
+    let (memory, penalty) = match optimiser.rule {
+        Rule::AdamW { .. } => (Memory::Both, 0.0),
+        Rule::Adam { .. } => (Memory::Both, optimiser.weight_decay as f32),
+        Rule::Sgd => (Memory::First, optimiser.weight_decay as f32),
+    };
+    let side = |(index, factors, biases): (&'static str, &str, &str)| -> Option<Side> {
+        let values = column(factors)?;
+        let biases = if step.graph.named_node(biases).is_some() { Some(column(biases)?) } else { None };
+        let [Dim::Fixed(n_rows), Dim::Fixed(width)] = *step.graph.shape(step.graph.named_node(factors)?).dims() else {
+            return None;
+        };
+        let layout = Layout { n_users: n_rows, n_items: 0, width, memory };
+        (n_rows > 0 && width > 0).then_some(Side { index, layout, penalty, values, biases })
+    };
+    let [users, items] = SIDES.map(side);
+    let reach = match optimiser.reach {
+        Reach::EveryRow => factorisation::Reach::EveryRow,
+        Reach::BatchRows => factorisation::Reach::BatchRows,
+    };
+    let (states, decays) = (template.states().collect(), optimiser.weight_decay != 0.0);
+    let mut tables = Tables { sides: [users?, items?], reach, memory, decays, whole: Vec::new(), states };
+    let others = step.updates.iter().map(|(state, _)| *state).filter(|id| !tables.have(&step.graph.label(*id)));
+    tables.whole = others.filter_map(|state| whole(step, optimiser, state, penalty)).collect();
+    if !tables.leave_the_rest_alone(step) {
+        tables.whole.clear();
+    }
+    tables.leave_the_rest_alone(step).then_some(tables)
+}
+
+/// A parameter that this optimiser moves, with or without decay.
+fn whole(step: &Step, optimiser: &Optimiser, state: NodeId, penalty: f32) -> Option<Whole> {
+    let name = step.graph.label(state);
+    [true, false].into_iter().find_map(|decays| {
+        let mut graph = Graph::new();
+        let shape = step.graph.shape(state);
+        let parameter = graph.state(&name, shape.clone()).ok()?;
+        let gradient = anything(&mut graph, "gradient", shape.clone())?;
+        let pair = [(parameter, gradient)];
+        let (decayed, undecayed) = if decays { (&pair[..], &[][..]) } else { (&[][..], &pair[..]) };
+        let updates = optimiser.attach(&mut graph, decayed, undecayed).ok()?;
+        let template = Template { graph, updates };
+        let found = template.find(step)?;
+        let decay = match optimiser.rule {
+            Rule::AdamW { .. } => Decay { decays, penalty: 0.0 },
+            Rule::Adam { .. } | Rule::Sgd => Decay { decays: false, penalty: if decays { penalty } else { 0.0 } },
+        };
+        let (gradient, states) = (found.node(gradient)?, template.states().collect());
+        Some(Whole { states, gradient, decay, replaced: template.computed(&found) })
+    })
 }
 
 /// A graph of look-ups and updates alone, with the slopes as inputs.
-struct Template {
-    optimiser: Optimiser,
-    graph: Graph,
+struct TableTemplate {
+    template: Template,
     columns: Vec<TemplateColumn>,
-    updates: Vec<(NodeId, NodeId)>,
 }
 
 struct TemplateColumn {
@@ -97,20 +183,22 @@ struct TemplateColumn {
     slope: NodeId,
 }
 
-impl Template {
-    fn new(step: &Graph, optimiser: Optimiser) -> Option<Self> {
+impl TableTemplate {
+    /// Of the tables that a graph has.
+    fn new(step: &Graph, optimiser: &Optimiser) -> Option<Self> {
         let mut graph = Graph::new();
         let mut rows = match optimiser.reach {
             Reach::EveryRow => None,
-            Reach::BatchRows => Some(RowUpdates::begin(&optimiser, &mut graph).ok()?),
+            Reach::BatchRows => Some(RowUpdates::begin(optimiser, &mut graph).ok()?),
         };
-        let mut columns = Vec::new();
         let indices = SIDES.map(|(index, ..)| graph.input(index, Shape::vector(Dim::Batch), Element::Index).ok());
         // In the order of a model: both factors, then both biases.
-        let factors = SIDES.map(|(_, factors, _)| (factors, true));
-        let biases = SIDES.map(|(.., biases)| (biases, false));
-        for ((name, decays), index) in factors.into_iter().chain(biases).zip(indices.into_iter().cycle()) {
-            let (Some(index), Some(real)) = (index, step.named_node(name)) else { continue };
+        let tables = SIDES.map(|(_, factors, _)| (factors, true)).into_iter();
+        let tables = tables.chain(SIDES.map(|(.., biases)| (biases, false)));
+        let mut columns = Vec::new();
+        let mut pairs = [Vec::new(), Vec::new()];
+        for ((name, decays), index) in tables.zip(indices.into_iter().cycle()) {
+            let (index, Some(real)) = (index?, step.named_node(name)) else { continue };
             let state = graph.state(name, step.shape(real).clone()).ok()?;
             let prepared = match &mut rows {
                 Some(rows) => rows.catch_up(&mut graph, Lookup { table: state, rows: index, decays }).ok()?,
@@ -118,10 +206,9 @@ impl Template {
             };
             let looked_up = graph.gather(prepared, index).ok()?;
             let shape = graph.shape(looked_up).clone();
-            let slope = graph.input(&format!("#slope of {name}"), shape, Element::Float).ok()?;
+            let slope = anything(&mut graph, name, shape)?;
             columns.push(TemplateColumn { name, index, state, prepared, slope });
         }
-        let mut pairs = [Vec::new(), Vec::new()];
         for column in &columns {
             let Dim::Fixed(n_rows) = *graph.shape(column.state).dims().first()? else { return None };
             let gradient = graph.scatter_add(column.index, column.slope, n_rows).ok()?;
@@ -133,110 +220,7 @@ impl Template {
             Some(rows) => rows.attach(&mut graph, &decayed, &undecayed),
             None => optimiser.attach(&mut graph, &decayed, &undecayed),
         };
-        Some(Self { optimiser, columns, updates: updates.ok()?, graph })
-    }
-
-    /// The tables of a step whose look-ups and updates are these.
-    fn tables(&self, step: &Step) -> Option<Tables> {
-        let mut same = Same { template: &self.graph, step: &step.graph, found: vec![None; self.graph.nodes().len()] };
-        for (state, next) in &self.updates {
-            let name = self.graph.label(*state);
-            let (_, real) = step.updates.iter().find(|(state, _)| step.graph.label(*state) == name)?;
-            if !same.check(*next, *real) {
-                return None;
-            }
-        }
-        let column = |name: &str| -> Option<Column> {
-            let column = self.columns.iter().find(|column| column.name == name)?;
-            let of = |id: NodeId| same.found[id.index()];
-            let (table, rows) = (of(column.prepared)?, of(column.index)?);
-            let (lookup, _) = step.graph.iter().find(|(_, node)| node.op == Op::Gather { table, rows })?;
-            Some(Column { name: column.name, lookup, slope: of(column.slope)? })
-        };
-        let has = |name: &str| self.columns.iter().any(|column| column.name == name);
-        let side = |(index, factors, biases): (&'static str, &str, &str)| -> Option<Side> {
-            let values = column(factors)?;
-            let biases = if has(biases) { Some(column(biases)?) } else { None };
-            let shape = step.graph.shape(step.graph.named_node(factors)?);
-            let [Dim::Fixed(n_rows), Dim::Fixed(width)] = *shape.dims() else { return None };
-            let (memory, penalty) = match self.optimiser.rule {
-                Rule::AdamW { .. } => (Memory::Both, 0.0),
-                Rule::Adam { .. } => (Memory::Both, self.optimiser.weight_decay as f32),
-                Rule::Sgd => (Memory::First, self.optimiser.weight_decay as f32),
-            };
-            let layout = Layout { n_users: n_rows, n_items: 0, width, memory };
-            (n_rows > 0 && width > 0).then_some(Side { index, layout, penalty, values, biases })
-        };
-        let [users, items] = SIDES.map(side);
-        let tables = Tables {
-            sides: [users?, items?],
-            reach: match self.optimiser.reach {
-                Reach::EveryRow => factorisation::Reach::EveryRow,
-                Reach::BatchRows => factorisation::Reach::BatchRows,
-            },
-            decays: self.optimiser.weight_decay != 0.0,
-            states: self.updates.iter().map(|(state, _)| self.graph.label(*state)).collect(),
-        };
-        tables.leave_the_rest_alone(step).then_some(tables)
-    }
-}
-
-impl Tables {
-    /// Whether what remains of the step reads the tables through the look-ups alone.
-    fn leave_the_rest_alone(&self, step: &Step) -> bool {
-        let mut seen = vec![false; step.graph.nodes().len()];
-        self.columns().for_each(|column| seen[column.lookup.index()] = true);
-        let others = step.updates.iter().filter(|(state, _)| !self.have(&step.graph.label(*state)));
-        let mut open: Vec<NodeId> = others.map(|(_, next)| *next).collect();
-        open.push(step.loss);
-        open.extend(self.columns().map(|column| column.slope));
-        while let Some(id) = open.pop() {
-            let node = step.graph.node(id);
-            if matches!(&node.op, Op::State { name } if self.have(name)) {
-                return false;
-            }
-            if !std::mem::replace(&mut seen[id.index()], true) {
-                open.extend(node.op.inputs());
-            }
-        }
-        true
-    }
-}
-
-/// Which nodes of a step are those of a template.
-struct Same<'a> {
-    template: &'a Graph,
-    step: &'a Graph,
-    /// For each node of the template.
-    found: Vec<Option<NodeId>>,
-}
-
-impl Same<'_> {
-    /// Whether two nodes compute the same of the same; a slope may be any value of its shape, the same wherever it is read.
-    fn check(&mut self, template: NodeId, step: NodeId) -> bool {
-        if let Some(known) = self.found[template.index()] {
-            return known == step;
-        }
-        let (expected, found) = (self.template.node(template), self.step.node(step));
-        if (&expected.shape, expected.element) != (&found.shape, found.element) {
-            return false;
-        }
-        let is_same = match (&expected.op, &found.op) {
-            (Op::Input { name }, _) if name.starts_with('#') => true,
-            (Op::Input { .. } | Op::State { .. }, _) => expected.op == found.op,
-            // Each use has a constant of its own.
-            (Op::Constant(_), _) => return expected.op == found.op,
-            // The shapes hold all else that an operation of a template is told.
-            (Op::MatMul { .. }, _) => false,
-            (expected, found) if expected.name() == found.name() => {
-                let pairs = expected.inputs().into_iter().zip(found.inputs());
-                pairs.into_iter().all(|(template, step)| self.check(template, step))
-            }
-            _ => false,
-        };
-        if is_same {
-            self.found[template.index()] = Some(step);
-        }
-        is_same
+        let template = Template { updates: updates.ok()?, graph };
+        Some(Self { template, columns })
     }
 }
