@@ -1,11 +1,12 @@
 //! The fused operators against stock operators, and against themselves on other threads.
 
-use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule};
-use cofi::graph::{Engine, Feed, Program};
+use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule, accumulators};
+use cofi::graph::{Engine, Feed, Program, Step};
 use cofi::model::{
     Architecture, Biases, CLASS, ITEM, Init, Mlp, Model, Objective, RATING, StepOptions, USER, WEIGHT, training_step,
 };
 use cofi::rng::Rng;
+use cofi::runtime::Library;
 
 use crate::onnx::{engine, fusing_engine, library};
 use crate::support::{assert_close, floats, indices, scalars};
@@ -162,15 +163,70 @@ fn layered_cases() -> Vec<Case> {
 #[test]
 fn fused_and_stock_operators_learn_the_same() {
     let Some(library) = library("fused_and_stock_operators_learn_the_same") else { return };
-    let layered = layered_cases().into_iter().map(|case| (case, "fused tables"));
-    for (case, operators) in cases().into_iter().map(|case| (case, "fused")).chain(layered) {
-        let (expected_losses, expected, stock) = case.run(&engine(library, 1), 50, 16);
-        let (losses, states, fused) = case.run(&fusing_engine(library, 1), 50, 16);
-        assert_eq!((stock, fused), ("stock", operators), "{case:?}");
-        assert_close(&format!("{case:?} losses"), &losses, &expected_losses, 1e-4, 1e-3);
-        for ((name, found), (_, expected)) in states.iter().zip(&expected) {
-            assert_close(&format!("{case:?} {name}"), found, expected, 1e-4, 1e-6);
-        }
+    for case in cases() {
+        assert_same(&case, library, "fused");
+    }
+}
+
+#[test]
+fn fused_tables_and_stock_operators_learn_the_same() {
+    let Some(library) = library("fused_tables_and_stock_operators_learn_the_same") else { return };
+    for case in layered_cases() {
+        assert_same(&case, library, "fused tables");
+    }
+}
+
+/// Rows of few ratings wait for the end of a count of steps.
+#[test]
+fn fused_tables_that_move_every_row_go_on_after_a_few_hundred_steps() {
+    let Some(library) = library("fused_tables_that_move_every_row_go_on_after_a_few_hundred_steps") else { return };
+    for case in layered_cases().into_iter().filter(|case| case.optimiser.reach == Reach::EveryRow).step_by(5) {
+        assert_same_after(&case, library, "fused tables", 300, 3);
+    }
+}
+
+#[test]
+fn what_does_more_with_its_tables_runs_on_stock_operators() {
+    let Some(library) = library("what_does_more_with_its_tables_runs_on_stock_operators") else { return };
+    for case in layered_cases().into_iter().filter(|case| case.optimiser.reach == Reach::EveryRow).step_by(4) {
+        let compile = |options: StepOptions| {
+            let step = training_step(&case.model, &case.optimiser, options).unwrap();
+            let mut initial = case.initial();
+            if options.accumulates {
+                initial.extend(accumulators(&case.model.initial(&Rng::new(3), Init::Normal(0.3))));
+            }
+            fusing_engine(library, 1).compile(&step, &initial, 1).unwrap().operators()
+        };
+        assert_eq!(compile(StepOptions::default()), "fused tables");
+        assert_eq!(compile(StepOptions { l2: 0.1, ..StepOptions::default() }), "stock");
+        assert_eq!(compile(StepOptions { accumulates: true, ..StepOptions::default() }), "stock");
+        // A table that the loss reads beside its look-ups, and one whose moment is changed on the way.
+        let step = training_step(&case.model, &case.optimiser, StepOptions::default()).unwrap();
+        let compile = |step: &Step| fusing_engine(library, 1).compile(step, &case.initial(), 1).unwrap().operators();
+        let mut read = step.clone();
+        let next = read.updates.iter().find(|(state, _)| read.graph.label(*state) == "item_factors").unwrap().1;
+        let sum = read.graph.sum_all(next).unwrap();
+        read.loss = read.graph.add(read.loss, sum).unwrap();
+        assert_eq!(compile(&read), "stock");
+        let mut moved = step;
+        let moment = moved.updates.iter_mut().find(|(state, _)| moved.graph.label(*state) == "user_factors.m").unwrap();
+        moment.1 = moved.graph.snapshot(moment.1).unwrap();
+        assert_eq!(compile(&moved), "stock");
+    }
+}
+
+/// Compares all states after 50 steps.
+fn assert_same(case: &Case, library: &'static Library, operators: &str) {
+    assert_same_after(case, library, operators, 50, 16);
+}
+
+fn assert_same_after(case: &Case, library: &'static Library, operators: &str, n_steps: usize, batch: usize) {
+    let (expected_losses, expected, stock) = case.run(&engine(library, 1), n_steps, batch);
+    let (losses, states, fused) = case.run(&fusing_engine(library, 1), n_steps, batch);
+    assert_eq!((stock, fused), ("stock", operators), "{case:?}");
+    assert_close(&format!("{case:?} losses"), &losses, &expected_losses, 1e-4, 1e-3);
+    for ((name, found), (_, expected)) in states.iter().zip(&expected) {
+        assert_close(&format!("{case:?} {name}"), found, expected, 1e-4, 1e-6);
     }
 }
 

@@ -70,39 +70,51 @@ per_level! {
 #[inline(always)]
 fn adam_body(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], decay: Decay, settings: &Settings) {
     let decayed = [if decay.decays { 1.0 } else { 0.0 }; LANES];
-    for (((p, m), v), g) in p.chunks_mut(LANES).zip(m.chunks_mut(LANES)).zip(v.chunks_mut(LANES)).zip(g.chunks(LANES)) {
-        let (mut p_now, mut m_now, mut v_now) = (filled(p), filled(m), filled(v));
-        let slope = penalised(g, &p_now, decay);
-        adam(&mut p_now, &mut m_now, &mut v_now, &slope, &decayed, settings);
-        p.copy_from_slice(&p_now[..p.len()]);
-        m.copy_from_slice(&m_now[..m.len()]);
-        v.copy_from_slice(&v_now[..v.len()]);
+    let step = |p: &mut Block, m: &mut Block, v: &mut Block, g: &Block| {
+        let slope = penalised(g, p, decay);
+        adam(p, m, v, &slope, &decayed, settings);
+    };
+    let (p_blocks, p_rest) = p.as_chunks_mut();
+    let (m_blocks, m_rest) = m.as_chunks_mut();
+    let (v_blocks, v_rest) = v.as_chunks_mut();
+    let (g_blocks, g_rest) = g.as_chunks();
+    for (((p, m), v), g) in p_blocks.iter_mut().zip(m_blocks).zip(v_blocks).zip(g_blocks) {
+        step(p, m, v, g);
     }
+    let (mut p, mut m, mut v) = (filled(p_rest), filled(m_rest), filled(v_rest));
+    step(&mut p, &mut m, &mut v, &filled(g_rest));
+    p_rest.copy_from_slice(&p[..p_rest.len()]);
+    m_rest.copy_from_slice(&m[..m_rest.len()]);
+    v_rest.copy_from_slice(&v[..v_rest.len()]);
 }
 
 #[inline(always)]
 fn sgd_body(p: &mut [f32], m: &mut [f32], g: &[f32], decay: Decay, settings: &Settings) {
-    for ((p, m), g) in p.chunks_mut(LANES).zip(m.chunks_mut(LANES)).zip(g.chunks(LANES)) {
-        let (mut p_now, mut m_now) = (filled(p), filled(m));
-        let slope = penalised(g, &p_now, decay);
-        sgd(&mut p_now, &mut m_now, &slope, settings);
-        p.copy_from_slice(&p_now[..p.len()]);
-        m.copy_from_slice(&m_now[..m.len()]);
+    let step = |p: &mut Block, m: &mut Block, g: &Block| {
+        let slope = penalised(g, p, decay);
+        sgd(p, m, &slope, settings);
+    };
+    let (p_blocks, p_rest) = p.as_chunks_mut();
+    let (m_blocks, m_rest) = m.as_chunks_mut();
+    let (g_blocks, g_rest) = g.as_chunks();
+    for ((p, m), g) in p_blocks.iter_mut().zip(m_blocks).zip(g_blocks) {
+        step(p, m, g);
     }
+    let (mut p, mut m) = (filled(p_rest), filled(m_rest));
+    step(&mut p, &mut m, &filled(g_rest));
+    p_rest.copy_from_slice(&p[..p_rest.len()]);
+    m_rest.copy_from_slice(&m[..m_rest.len()]);
 }
 
-/// Up to a block of numbers as a block.
+/// Less than a block of numbers as a block.
 #[inline(always)]
 fn filled(values: &[f32]) -> Block {
-    match values.as_array() {
-        Some(block) => *block,
-        None => std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(0.0)),
-    }
+    std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(0.0))
 }
 
 #[inline(always)]
-fn penalised(gradient: &[f32], p: &Block, decay: Decay) -> Block {
-    let mut slope = filled(gradient);
+fn penalised(gradient: &Block, p: &Block, decay: Decay) -> Block {
+    let mut slope = *gradient;
     for lane in 0..LANES {
         slope[lane] += decay.penalty * p[lane];
     }

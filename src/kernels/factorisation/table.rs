@@ -3,6 +3,9 @@
 //! Reading brings the rows of the batch up to date where they lie, so that learning finds them so. Each row belongs to one piece of
 //! work, and sums run in the order of the samples: the result depends neither on the threads nor on the instructions.
 
+#[cfg(test)]
+mod tests;
+
 use super::layout::{Block, Layout, Side};
 use super::rule::{History, Lanes, Settings, catch_up, update};
 use super::step::{AHEAD, OutOfTable, PIECES, SAMPLES_PER_THREAD, settle, settle_each};
