@@ -193,6 +193,16 @@ pub(super) fn missed<'a>(
     all
 }
 
+/// The same of one row.
+#[inline(always)]
+pub(super) fn missed_since<'a>(clock: i32, settings: &Settings, history: History<'a>, now: i32) -> Missed<'a> {
+    if clock + 1 >= now {
+        return Missed::Steps(&[]);
+    }
+    let [missed, ..] = missed(&[clock; LANES], settings, history, now);
+    missed
+}
+
 /// Brings a row up to date with what it missed.
 #[inline(always)]
 pub(super) fn catch_up(row: &mut [Block], memory: Memory, lanes: &Lanes, settings: &Settings, missed: Missed<'_>) {
@@ -303,8 +313,9 @@ pub(super) fn update(row: &mut [Block], gradient: &[Block], memory: Memory, lane
     }
 }
 
+/// A step of a block of parameters.
 #[inline(always)]
-fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block, settings: &Settings) {
+pub(super) fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block, settings: &Settings) {
     for lane in 0..LANES {
         m[lane] = settings.beta1 * m[lane] + settings.gain1 * g[lane];
         v[lane] = settings.beta2 * v[lane] + settings.gain2 * (g[lane] * g[lane]);
@@ -313,8 +324,9 @@ fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block,
     }
 }
 
+/// The same with [`Rule::Sgd`].
 #[inline(always)]
-fn sgd(p: &mut Block, m: &mut Block, g: &Block, settings: &Settings) {
+pub(super) fn sgd(p: &mut Block, m: &mut Block, g: &Block, settings: &Settings) {
     for lane in 0..LANES {
         m[lane] = settings.beta1 * m[lane] + settings.gain1 * g[lane];
         p[lane] -= settings.step_size * m[lane];

@@ -3,16 +3,16 @@
 use super::classes::{self, Classes};
 use super::layout::{Block, Layout, Side};
 use super::loss::{Loss, ranged};
-use super::rule::{History, Lanes, Missed, Settings, catch_up, missed, update};
+use super::rule::{History, Lanes, Missed, Settings, catch_up, missed, missed_since, update};
 use super::samples::{Samples, item_gradient, judge, sum_up, user_gradient};
 use crate::kernels::level::per_level;
 use crate::kernels::memory::SharedRows;
 use crate::kernels::{Groups, LANES, Level, Pool};
 
 /// Pieces of work a thread: so that none waits long for another.
-const PIECES: usize = 4;
+pub(super) const PIECES: usize = 4;
 /// The samples below which a second thread costs more than it helps.
-const SAMPLES_PER_THREAD: usize = 512;
+pub(super) const SAMPLES_PER_THREAD: usize = 512;
 /// How many rows ahead of their use rows are asked for.
 pub(super) const AHEAD: usize = 12;
 
@@ -208,17 +208,8 @@ impl Step {
         now: i32,
         pool: &dyn Pool,
     ) {
-        const ROWS: usize = 256;
-        let blocks = self.layout.row_blocks();
-        let mut rows: Vec<_> = state.rows.chunks_mut(ROWS * blocks).zip(state.clocks.chunks_mut(ROWS)).collect();
-        let pieces = SharedRows::new(&mut rows, 1);
-        pool.for_each(pieces.len(), &|piece| {
-            // SAFETY: below the number of pieces; each is called for once.
-            let (rows, clocks) = unsafe { &mut pieces.row_mut(piece)[0] };
-            for (place, (row, clock)) in rows.chunks_exact_mut(blocks).zip(clocks.iter_mut()).enumerate() {
-                self.settle_copy(row, piece * ROWS + place, *clock, settings, history, now);
-                *clock = 0;
-            }
+        settle_each(state.rows, state.clocks, self.layout.row_blocks(), pool, &|row, index, clock| {
+            self.settle_copy(row, index, clock, settings, history, now);
         });
     }
 
@@ -271,11 +262,32 @@ impl Step {
     }
 }
 
+/// Gives every row with its number and clock to `settle`, and sets its clock to 0.
+pub(super) fn settle_each(
+    rows: &mut [Block],
+    clocks: &mut [i32],
+    row_blocks: usize,
+    pool: &dyn Pool,
+    settle: &(dyn Fn(&mut [Block], usize, i32) + Sync),
+) {
+    const ROWS: usize = 256;
+    let mut rows: Vec<_> = rows.chunks_mut(ROWS * row_blocks).zip(clocks.chunks_mut(ROWS)).collect();
+    let pieces = SharedRows::new(&mut rows, 1);
+    pool.for_each(pieces.len(), &|piece| {
+        // SAFETY: below the number of pieces; each is called for once.
+        let (rows, clocks) = unsafe { &mut pieces.row_mut(piece)[0] };
+        for (place, (row, clock)) in rows.chunks_exact_mut(row_blocks).zip(clocks.iter_mut()).enumerate() {
+            settle(row, piece * ROWS + place, *clock);
+            *clock = 0;
+        }
+    });
+}
+
 per_level! {
     fn catch_up_items(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) = catch_up_items_body;
     fn pass_users(samples: &Samples<'_>, lanes: &Lanes, users: &Groups, from: usize, to: usize) = pass_users_body;
     fn update_items(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) = update_items_body;
-    fn settle(row: &mut [Block], layout: Layout, lanes: &Lanes, settings: &Settings, history: History<'_>, clock: i32, now: i32)
+    pub(super) fn settle(row: &mut [Block], layout: Layout, lanes: &Lanes, settings: &Settings, history: History<'_>, clock: i32, now: i32)
         = settle_body;
 }
 
@@ -289,8 +301,7 @@ fn settle_body(
     clock: i32,
     now: i32,
 ) {
-    let [missed, ..] = missed(&[clock; LANES], settings, history, now);
-    catch_up(row, layout.memory, lanes, settings, missed);
+    catch_up(row, layout.memory, lanes, settings, missed_since(clock, settings, history, now));
 }
 
 /// What the rows of up to so many places from `from` missed; `first` is the first row of the side.
