@@ -14,7 +14,7 @@ export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-configure: configure/venv/done configure/venv-1.5/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
+configure: configure/venv/done configure/venv-1.5/done configure/venv-vss/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
 
 configure/venv/done: scripts/hosts/duckdb-2.0.txt
 configure/venv-1.5/done: scripts/hosts/duckdb-1.5.txt
@@ -22,6 +22,14 @@ configure/venv/done configure/venv-1.5/done:
 	@echo "configure: a Python environment with $$(head -n 1 $<) in $(@D)"
 	@$(PYTHON3) -m venv --clear $(@D) || { echo "configure: python3 -m venv failed; Debian and Ubuntu have it in the package python3-venv"; exit 1; }
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+# PyPI has DuckDB's extension vss for some DuckDBs. Without it one test is skipped, and said to be.
+configure/venv-vss/done: scripts/hosts/vss.txt
+	@echo "configure: a Python environment with DuckDB's extension vss in $(@D)"
+	@$(PYTHON3) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< \
+		|| { echo "configure: DuckDB's extension vss cannot be had here"; rm -f $(@D)/bin/python; }
 	@touch $@
 
 configure/onnxruntime/done: scripts/onnxruntime.py configure/venv/done

@@ -43,10 +43,7 @@ impl Lookup {
     /// The index of an integer among `keys`.
     pub(super) fn integer(&self, keys: &[i64], id: i64) -> Option<u32> {
         match self {
-            Lookup::Contiguous { first } => {
-                let place = id.wrapping_sub(*first) as u64;
-                (place < keys.len() as u64).then_some(place as u32)
-            }
+            Lookup::Contiguous { first } => contiguous(*first, keys.len(), id),
             Lookup::Ranked(ranks) => ranks.get(id),
             Lookup::Hashed(slots) => slots.find(slots.hash_integer(id), |index| keys[index] == id),
         }
@@ -56,9 +53,17 @@ impl Lookup {
     pub(super) fn integers(&self, keys: &[i64], ids: &[i64], found: &mut Vec<Option<u32>>) {
         match self {
             Lookup::Hashed(slots) => slots.find_each(ids.len(), Integers { keys, ids, slots }, found),
-            _ => found.extend(ids.iter().map(|id| self.integer(keys, *id))),
+            // A loop for each, as most are so short that a choice in them would count.
+            Lookup::Ranked(ranks) => found.extend(ids.iter().map(|id| ranks.get(*id))),
+            Lookup::Contiguous { first } => found.extend(ids.iter().map(|id| contiguous(*first, keys.len(), *id))),
         }
     }
+}
+
+/// The index of an integer among the `n` from `first` on.
+fn contiguous(first: i64, n: usize, id: i64) -> Option<u32> {
+    let place = id.wrapping_sub(first) as u64;
+    (place < n as u64).then_some(place as u32)
 }
 
 /// Integers that are looked up in a table of hashes.
@@ -116,6 +121,7 @@ impl Ranks {
         Self { first, words }
     }
 
+    #[inline]
     fn get(&self, id: i64) -> Option<u32> {
         let place = id.wrapping_sub(self.first) as u64;
         let word = self.words.get((place / 64) as usize)?;
