@@ -2,7 +2,7 @@
 
 use super::slots::{Slots, Wanted};
 use super::vocabulary::Keys;
-use crate::kernels::prefetch;
+use crate::kernels::prefetch_all;
 
 /// Where the ids of a vocabulary are, for those that are asked for.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Wanted for Integers<'_> {
     }
 
     fn fetch(&self, index: usize) {
-        prefetch(&self.keys[index..=index]);
+        prefetch_all(&self.keys[index..=index]);
     }
 
     fn fetch_rest(&self, _: usize) {}

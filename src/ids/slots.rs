@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::kernels::prefetch;
+use crate::kernels::prefetch_all;
 
 /// Ids that are looked up side by side: while the memory of one is on its way, the others are hashed.
 const SIDE_BY_SIDE: usize = 64;
@@ -94,7 +94,7 @@ impl Slots {
                 if place == 0 || !wanted.repeats(place) {
                     let new = wanted.hash(place);
                     let at = self.first(new);
-                    prefetch(&self.slots[at..=at]);
+                    prefetch_all(&self.slots[at..=at]);
                     *hash = Some(new);
                 }
             }

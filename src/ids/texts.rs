@@ -7,7 +7,7 @@ use hashbrown::DefaultHashBuilder;
 
 use super::next_index;
 use crate::error::Result;
-use crate::kernels::prefetch;
+use crate::kernels::prefetch_all;
 
 /// Texts that are looked up side by side. A look-up reads three places that are seldom in the nearest cache, one after the other; so
 /// many look-ups wait for theirs together.
@@ -82,7 +82,7 @@ impl TextNumbers {
             if let Some(number) = *guess {
                 let number = number as usize;
                 *span = (if number == 0 { 0 } else { self.ends[number - 1] }, self.ends[number]);
-                prefetch(&self.arena.as_bytes()[span.0..span.1]);
+                prefetch_all(&self.arena.as_bytes()[span.0..span.1]);
             }
         }
         for (((text, hash), guess), (start, end)) in texts.iter().zip(hashes).zip(guesses).zip(spans) {

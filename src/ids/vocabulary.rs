@@ -6,7 +6,7 @@ use super::lookup::Lookup;
 use super::slots::{Slots, Wanted};
 use super::{Id, IdKind, next_index, wrong_kind};
 use crate::error::{Error, Result};
-use crate::kernels::prefetch;
+use crate::kernels::prefetch_all;
 
 /// External ids by dense index and back. Ids ascend with their index, so that an index depends on which ids there are
 /// and not on the order in which they came.
@@ -144,12 +144,12 @@ impl<T: Texts> Wanted for WantedTexts<'_, T> {
 
     fn fetch(&self, index: usize) {
         if let Keys::Text { ends, .. } = self.keys {
-            prefetch(&ends[index.saturating_sub(1)..=index]);
+            prefetch_all(&ends[index.saturating_sub(1)..=index]);
         }
     }
 
     fn fetch_rest(&self, index: usize) {
-        prefetch(self.keys.bytes(index));
+        prefetch_all(self.keys.bytes(index));
     }
 
     fn is_at(&self, place: usize, index: usize) -> bool {

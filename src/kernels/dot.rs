@@ -1,62 +1,58 @@
 //! Dot products of rows, summed in one order on every machine.
 
 use super::LANES;
-use super::level::per_level;
-use super::prefetch::prefetch;
+use super::lanes::{Lanes, Portable};
+use super::level::per_level_lanes;
+use super::memory::prefetch_all;
 
 /// How many pairs ahead rows are asked for: a row from main memory takes as long as some ten products.
 const AHEAD: usize = 24;
 
 /// The dot product of two slices of one length, summed in an order that depends on the length alone.
-#[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let (a_rest, a_last) = a_rest.as_chunks::<4>();
-    let (b_rest, b_last) = b_rest.as_chunks::<4>();
-    let mut four = [0.0f32; 4];
-    for (a, b) in a_rest.iter().zip(b_rest) {
-        for lane in 0..4 {
-            four[lane] += a[lane] * b[lane];
-        }
-    }
-    for lane in 0..4 {
-        four[lane] += (sums[lane] + sums[lane + 8]) + (sums[lane + 4] + sums[lane + 12]);
-    }
-    let mut last = 0.0;
-    for (a, b) in a_last.iter().zip(b_last) {
-        last += a * b;
-    }
-    ((four[0] + four[2]) + (four[1] + four[3])) + last
+    dot_in::<Portable>(a, b)
 }
 
-per_level! {
+#[inline(always)]
+fn dot_in<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = L::splat(0.0);
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        sums = sums.plus_product(L::load(a), L::load(b));
+    }
+    let n_left = a_rest.len().min(b_rest.len());
+    if n_left > 0 {
+        // The last block once more, without what has been added. A block that begins at the rest would reach beyond the row, and
+        // wait for memory that nobody asked for.
+        sums = match (a.last_chunk(), b.last_chunk()) {
+            (Some(a), Some(b)) => sums.plus_product(L::load_last(a, n_left), L::load_last(b, n_left)),
+            _ => sums.plus_product(L::load_part(a_rest), L::load_part(b_rest)),
+        };
+    }
+    sums.sum()
+}
+
+per_level_lanes! {
     /// The [`dot`] of row `a_rows[n]` of the table `a` with row `b_rows[n]` of the table `b`, for every `n`, into `out`: `[B]`.
     /// Both tables have `width` columns. Bits are the same at every level.
     pub fn dots(a: &[f32], a_rows: &[u32], b: &[f32], b_rows: &[u32], width: usize, out: &mut [f32]) = dots_body;
 }
 
 #[inline(always)]
-fn dots_body(a: &[f32], a_rows: &[u32], b: &[f32], b_rows: &[u32], width: usize, out: &mut [f32]) {
+fn dots_body<L: Lanes>(a: &[f32], a_rows: &[u32], b: &[f32], b_rows: &[u32], width: usize, out: &mut [f32]) {
     let n = out.len();
     let (a_rows, b_rows) = (&a_rows[..n], &b_rows[..n]);
-    let row = |table, index: u32| row_of(table, width, index);
     for pair in 0..n.min(AHEAD) {
-        prefetch(row(a, a_rows[pair]));
-        prefetch(row(b, b_rows[pair]));
+        prefetch_all(row_of(a, width, a_rows[pair]));
+        prefetch_all(row_of(b, width, b_rows[pair]));
     }
     for pair in 0..n {
-        if pair + AHEAD < n {
-            prefetch(row(a, a_rows[pair + AHEAD]));
-            prefetch(row(b, b_rows[pair + AHEAD]));
-        }
-        out[pair] = dot(row(a, a_rows[pair]), row(b, b_rows[pair]));
+        // Beyond the last pair the last one is asked for again, which costs nothing.
+        let coming = (pair + AHEAD).min(n - 1);
+        prefetch_all(row_of(a, width, a_rows[coming]));
+        prefetch_all(row_of(b, width, b_rows[coming]));
+        out[pair] = dot_in::<L>(row_of(a, width, a_rows[pair]), row_of(b, width, b_rows[pair]));
     }
 }
 

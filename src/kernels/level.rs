@@ -103,6 +103,41 @@ macro_rules! per_level {
 }
 pub(crate) use per_level;
 
+/// The same with a body that is generic over [`Lanes`](super::lanes::Lanes), which are those of the level.
+macro_rules! per_level_lanes {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident;)*) => {$(
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(level: $crate::kernels::Level, $($arg: $ty),*) {
+            use $crate::kernels::lanes;
+            use $crate::kernels::level::Instructions;
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2($($arg: $ty),*) {
+                $body::<lanes::Avx2>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($arg: $ty),*) {
+                $body::<lanes::Avx512>($($arg),*)
+            }
+            match level.0 {
+                Instructions::Portable => $body::<lanes::Portable>($($arg),*),
+                // SAFETY: a level is only made where the processor has its instructions.
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    )*};
+}
+pub(super) use per_level_lanes;
+
 #[cfg(test)]
 mod tests {
     use super::*;

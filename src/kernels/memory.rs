@@ -1,8 +1,31 @@
-//! Rows that several threads write to.
+//! Memory as a loop sees it: rows that several threads write to, and rows that will be wanted soon.
 
 use std::marker::PhantomData;
 
-use super::prefetch::prefetch_at as prefetch;
+/// Asks for the cache line at `place` ahead of its use; does nothing where there is no such instruction.
+#[inline(always)]
+pub fn prefetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and never faults, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// Asks for all memory of a slice ahead of its use.
+#[inline(always)]
+pub fn prefetch_all<T>(values: &[T]) {
+    /// The bytes of a cache line.
+    const LINE: usize = 64;
+    let (first, n_bytes) = (values.as_ptr().cast::<u8>(), size_of_val(values));
+    for byte in (0..n_bytes).step_by(LINE) {
+        prefetch(first.wrapping_add(byte));
+    }
+    // The steps miss the last line of a slice that begins late in its first.
+    prefetch(first.wrapping_add(n_bytes.saturating_sub(1)));
+}
 
 /// A slice cut into rows of one length, each of which some thread may write to while others write to other rows.
 pub struct SharedRows<'a, T> {
@@ -52,7 +75,9 @@ impl<'a, T> SharedRows<'a, T> {
     /// Asks for the first `n` elements of a row ahead of their use.
     #[inline(always)]
     pub fn prefetch(&self, index: usize, n: usize) {
-        debug_assert!(index < self.n_rows && n <= self.row_len);
-        prefetch(self.first.wrapping_add(index * self.row_len), n);
+        let per_line = (64 / size_of::<T>()).max(1);
+        for element in (0..n).step_by(per_line) {
+            prefetch(self.first.wrapping_add(index * self.row_len + element));
+        }
     }
 }

@@ -6,19 +6,21 @@
 
 mod best;
 mod dot;
+mod exp;
 pub mod factorisation;
 mod groups;
+mod lanes;
 mod level;
 mod memory;
 mod pool;
-mod prefetch;
 pub mod product;
-mod sigmoid;
+mod range;
 
 pub use best::{Best, Candidate, Judge};
 pub use dot::{dot, dots};
+pub use exp::{exp, sigmoid};
 use groups::Groups;
 pub use level::{LANES, Level};
+pub use memory::prefetch_all;
 pub use pool::{Here, Pool};
-pub use prefetch::prefetch;
-pub use sigmoid::{all_in_range, exp, in_range, sigmoid};
+pub use range::{all_in_range, in_range};

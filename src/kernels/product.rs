@@ -4,6 +4,9 @@
 //! panels that are read from front to back, a tile of sums stays in registers, and a block of panels in the cache near a core.
 
 use super::best::{Best, Judge};
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{Avx2, Avx512};
+use super::lanes::{Lanes, Portable};
 use super::level::Instructions;
 use super::{LANES, Level};
 
@@ -16,7 +19,7 @@ const PANELS: usize = 2;
 /// The rows of tiles of a level, in falling order, down to 1: as many sums as there are registers for.
 const AVX512_ROWS: [usize; 3] = [12, 4, 1];
 const AVX2_ROWS: [usize; 3] = [6, 2, 1];
-const PORTABLE_ROWS: [usize; 3] = if cfg!(target_arch = "aarch64") { [6, 2, 1] } else { [2, 2, 1] };
+const PORTABLE_ROWS: [usize; 3] = [2, 1, 1];
 
 /// The rows of a table `[N, K]` as products read them: panels of [`LANES`] rows, column by column.
 ///
@@ -156,9 +159,9 @@ impl Tile<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     fn avx512(self, searches: &mut [Best], judge: &dyn Judge) {
         match searches.len() {
-            12 => self.rows::<12, 2, true>(searches, judge),
-            4 => self.rows::<4, 2, true>(searches, judge),
-            _ => self.rows::<1, 2, true>(searches, judge),
+            12 => self.rows::<Avx512, 12, 2>(searches, judge),
+            4 => self.rows::<Avx512, 4, 2>(searches, judge),
+            _ => self.rows::<Avx512, 1, 2>(searches, judge),
         }
     }
 
@@ -166,68 +169,100 @@ impl Tile<'_> {
     #[target_feature(enable = "avx2,fma")]
     fn avx2(self, searches: &mut [Best], judge: &dyn Judge) {
         match searches.len() {
-            6 => self.rows::<6, 1, true>(searches, judge),
-            2 => self.rows::<2, 1, true>(searches, judge),
-            _ => self.rows::<1, 1, true>(searches, judge),
+            6 => self.rows::<Avx2, 6, 1>(searches, judge),
+            2 => self.rows::<Avx2, 2, 1>(searches, judge),
+            _ => self.rows::<Avx2, 1, 1>(searches, judge),
         }
     }
 
     fn portable(self, searches: &mut [Best], judge: &dyn Judge) {
         match searches.len() {
-            #[cfg(target_arch = "aarch64")]
-            6 => self.rows::<6, 1, true>(searches, judge),
-            2 => self.rows::<2, 1, { cfg!(target_arch = "aarch64") }>(searches, judge),
-            _ => self.rows::<1, 1, { cfg!(target_arch = "aarch64") }>(searches, judge),
+            2 => self.rows::<Portable, 2, 1>(searches, judge),
+            _ => self.rows::<Portable, 1, 1>(searches, judge),
         }
     }
 
     /// `Q` queries, `P` panels at a time.
     #[inline(always)]
-    fn rows<const Q: usize, const P: usize, const FUSED: bool>(self, searches: &mut [Best], judge: &dyn Judge) {
+    fn rows<L: Lanes, const Q: usize, const P: usize>(self, searches: &mut [Best], judge: &dyn Judge) {
         let Some((searches, _)) = searches.split_first_chunk_mut::<Q>() else { return };
-        let mut thresholds: [f32; Q] = std::array::from_fn(|query| searches[query].threshold());
+        let mut thresholds = [0.0; Q];
+        for (threshold, search) in thresholds.iter_mut().zip(searches.iter()) {
+            *threshold = search.threshold();
+        }
         let queries = self.queries.as_chunks::<Q>().0;
         let panels = self.panels.chunks_exact(P * self.width * LANES);
         let offsets = self.offsets.as_chunks::<LANES>().0.as_chunks::<P>().0;
         let mut first_row = self.first_row;
         for (panels, offsets) in panels.zip(offsets) {
-            let sums = products::<Q, P, FUSED>(queries, panels, offsets);
+            let sums = products::<L, Q, P>(queries, panels, offsets);
+            // Only a loop as simple as this one leaves the sums in their registers.
+            let mut bits = [[0; P]; Q];
+            let mut any = 0;
             for query in 0..Q {
                 for panel in 0..P {
-                    let scores = &sums[query][panel];
-                    if scores.iter().fold(false, |any, score| any | (*score > thresholds[query])) {
-                        // A copy, so that the sums themselves can stay in registers.
-                        let scores = *scores;
-                        let row = first_row + (panel * LANES) as u32;
-                        searches[query].take(judge, self.first_query + query, row, &scores);
-                        thresholds[query] = searches[query].threshold();
+                    bits[query][panel] = sums[query][panel].above(L::splat(thresholds[query]));
+                    any |= bits[query][panel];
+                }
+            }
+            if any != 0 {
+                let mut scores = [[[0.0; LANES]; P]; Q];
+                for query in 0..Q {
+                    for panel in 0..P {
+                        scores[query][panel] = sums[query][panel].store();
                     }
+                }
+                self.take(first_row, &bits, &scores, searches, judge);
+                for query in 0..Q {
+                    thresholds[query] = searches[query].threshold();
                 }
             }
             first_row += (P * LANES) as u32;
+        }
+    }
+
+    /// Gives the searches what they may want.
+    #[inline(never)]
+    fn take<const Q: usize, const P: usize>(
+        self,
+        first_row: u32,
+        bits: &[[u32; P]; Q],
+        scores: &[[[f32; LANES]; P]; Q],
+        searches: &mut [Best; Q],
+        judge: &dyn Judge,
+    ) {
+        for (place, search) in searches.iter_mut().enumerate() {
+            for (panel, (bits, scores)) in bits[place].iter().zip(&scores[place]).enumerate() {
+                search.take(judge, self.first_query + place, first_row + (panel * LANES) as u32, *bits, scores);
+            }
         }
     }
 }
 
 /// The sums of `Q` queries `[K, Q]` with the rows of `P` panels `[P, K, LANES]`.
 #[inline(always)]
-fn products<const Q: usize, const P: usize, const FUSED: bool>(
+fn products<L: Lanes, const Q: usize, const P: usize>(
     queries: &[[f32; Q]],
     panels: &[f32],
     offsets: &[[f32; LANES]; P],
-) -> [[[f32; LANES]; P]; Q] {
+) -> [[L; P]; Q] {
     let width = queries.len();
-    let panels: [&[[f32; LANES]]; P] =
-        std::array::from_fn(|panel| &panels[panel * width * LANES..].as_chunks::<LANES>().0[..width]);
-    let mut sums = [*offsets; Q];
-    for column in 0..width {
+    let (first, last) = panels.as_chunks::<LANES>().0.split_at((P - 1) * width);
+    let mut sums = [[L::splat(0.0); P]; Q];
+    for query in 0..Q {
+        for panel in 0..P {
+            sums[query][panel] = L::load(&offsets[panel]);
+        }
+    }
+    for ((column, query_numbers), last) in queries.iter().enumerate().zip(last) {
+        let mut numbers = [L::load(last); P];
+        for panel in 0..P - 1 {
+            numbers[panel] = L::load(&first[panel * width + column]);
+        }
         for query in 0..Q {
+            let number = L::splat(query_numbers[query]);
             for panel in 0..P {
-                for lane in 0..LANES {
-                    let (a, b) = (queries[column][query], panels[panel][column][lane]);
-                    let sum = &mut sums[query][panel][lane];
-                    *sum = if FUSED { a.mul_add(b, *sum) } else { a * b + *sum };
-                }
+                sums[query][panel] = sums[query][panel].plus_product_fused(number, numbers[panel]);
             }
         }
     }

@@ -19,6 +19,7 @@ mod proto;
 mod provider;
 mod recognise;
 mod session;
+mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use library::{Library, Source};

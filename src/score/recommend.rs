@@ -7,7 +7,7 @@ use super::{Embeddings, Interaction, Predictor};
 use crate::error::Result;
 use crate::ids::{ItemIdx, UserIdx};
 use crate::kernels::product::Panels;
-use crate::kernels::{Judge, Level};
+use crate::kernels::{Judge, Level, prefetch_all};
 
 /// The items a user is not to be recommended, ascending.
 pub type Excluded<'a> = &'a dyn Fn(UserIdx) -> &'a [u32];
@@ -133,6 +133,10 @@ struct Tastes<'a> {
 impl Judge for Tastes<'_> {
     fn allows(&self, query: usize, row: u32) -> bool {
         self.excluded[query].binary_search(&row).is_err()
+    }
+
+    fn fetch(&self, row: u32) {
+        prefetch_all(self.embeddings.item_factors(ItemIdx(row)));
     }
 
     fn exact(&self, query: usize, row: u32) -> f32 {

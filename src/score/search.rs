@@ -60,6 +60,10 @@ impl<J: Judge> Judge for Part<'_, J> {
         self.judge.allows(self.first + query, row)
     }
 
+    fn fetch(&self, row: u32) {
+        self.judge.fetch(row);
+    }
+
     fn exact(&self, query: usize, row: u32) -> f32 {
         self.judge.exact(self.first + query, row)
     }

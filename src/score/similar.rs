@@ -8,7 +8,7 @@ use super::top_k::Scored;
 use super::{Embeddings, Table, row};
 use crate::ids::{ItemIdx, UserIdx};
 use crate::kernels::product::Panels;
-use crate::kernels::{Judge, LANES, Level};
+use crate::kernels::{Judge, LANES, Level, prefetch_all};
 
 /// The factors of one side as searches for neighbours read them.
 #[derive(Clone, Debug)]
@@ -83,6 +83,10 @@ struct Neighbours<'a> {
 impl Judge for Neighbours<'_> {
     fn allows(&self, query: usize, other: u32) -> bool {
         self.indices[query] != other
+    }
+
+    fn fetch(&self, other: u32) {
+        prefetch_all(row(&self.table.factors, self.table.width, other as usize));
     }
 
     fn exact(&self, query: usize, other: u32) -> f32 {

@@ -231,6 +231,43 @@ fn recommendations_are_the_head_of_a_full_sort() {
 }
 
 #[test]
+fn many_users_are_recommended_what_each_one_is() {
+    let mut rng = Rng::new(11);
+    for (n_items, n_factors) in [(5, 3), (3000, 50)] {
+        let model = Arc::new(random_model(&mut rng, 300, n_items, n_factors));
+        let mut predictor = Predictor::new(Arc::clone(&model), None).unwrap();
+        let seen: Vec<Vec<u32>> =
+            (0..300).map(|user| (0..n_items as u32).filter(|item| (item + user) % 3 == 0).collect()).collect();
+        let users: Vec<UserIdx> = (0..400).map(|n| UserIdx(n * 7 % 300)).collect();
+        for k in [1, 10, 5000] {
+            let all = predictor.recommend_each(&users, k, &|user| &seen[user.index()]).unwrap();
+            for (user, best) in users.iter().zip(all) {
+                assert_eq!(best, predictor.recommend(*user, k, &seen[user.index()]).unwrap());
+                // Against every item in double precision.
+                let exact = |item: u32| {
+                    let rows = model.user_factors(*user).iter().zip(model.item_factors(ItemIdx(item)));
+                    let product: f64 = rows.map(|(p, q)| f64::from(*p) * f64::from(*q)).sum();
+                    let biases = model.user_bias(*user).unwrap_or(0.0) + model.item_bias(ItemIdx(item)).unwrap_or(0.0);
+                    let sum = product + f64::from(model.parts().mu) + f64::from(biases);
+                    model
+                        .parts()
+                        .range
+                        .map_or(sum, |(lo, hi)| f64::from(lo) + f64::from(hi - lo) / (1.0 + (-sum).exp()))
+                };
+                let unseen = (0..n_items as u32).filter(|item| seen[user.index()].binary_search(item).is_err());
+                let mut ratings: Vec<f64> = unseen.map(exact).collect();
+                ratings.sort_by(|a, b| b.total_cmp(a));
+                assert_eq!(best.len(), k.min(ratings.len()));
+                for (scored, rating) in best.iter().zip(ratings) {
+                    assert!((f64::from(scored.score) - rating).abs() < 1e-5);
+                    assert!((f64::from(scored.score) - exact(scored.index)).abs() < 1e-5);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn neighbours_are_those_of_the_cosine_in_double_precision() {
     let mut rng = Rng::new(10);
     let model = random_model(&mut rng, 5, 100, 50);

@@ -1,6 +1,6 @@
 //! What a score costs, and its slope.
 
-use crate::kernels::{exp, sigmoid};
+use crate::kernels::{LANES, exp, sigmoid};
 
 /// What is minimised: the sum over a batch of `share` times the cost of each sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,12 +11,11 @@ pub enum Loss {
     CrossEntropy(usize),
 }
 
-/// A sample's cost and what it tells its rows.
+/// What samples cost, and the slopes of that in their sums before the range.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Judged {
-    pub cost: f32,
-    /// The slope of the cost in the sum before the range.
-    pub slope: f32,
+    pub costs: [f32; LANES],
+    pub slopes: [f32; LANES],
 }
 
 /// The score of a sum before the range `(width, lowest)`, and the score's slope there.
@@ -32,12 +31,27 @@ pub(super) fn ranged(sum: f32, range: Option<(f32, f32)>) -> (f32, f32) {
 }
 
 #[inline(always)]
-pub(super) fn squared_error(sum: f32, range: Option<(f32, f32)>, target: f32) -> Judged {
-    let (score, slope) = ranged(sum, range);
-    let error = score - target;
-    Judged { cost: error * error, slope: 2.0 * error * slope }
+pub(super) fn squared_errors(sums: &[f32; LANES], range: Option<(f32, f32)>, targets: &[f32; LANES]) -> Judged {
+    let mut judged = Judged::default();
+    match range {
+        None => {
+            for lane in 0..LANES {
+                let error = sums[lane] - targets[lane];
+                (judged.costs[lane], judged.slopes[lane]) = (error * error, 2.0 * error);
+            }
+        }
+        Some(_) => {
+            for lane in 0..LANES {
+                let (score, slope) = ranged(sums[lane], range);
+                let error = score - targets[lane];
+                (judged.costs[lane], judged.slopes[lane]) = (error * error, 2.0 * error * slope);
+            }
+        }
+    }
+    judged
 }
 
+/// A sample's cost and slope.
 #[inline(always)]
 pub(super) fn cross_entropy(
     sum: f32,
@@ -45,7 +59,7 @@ pub(super) fn cross_entropy(
     weights: &[f32],
     offsets: &[f32],
     class: usize,
-) -> Judged {
+) -> (f32, f32) {
     let (score, slope) = ranged(sum, range);
     let (highest, total) = softmax(score, weights, offsets);
     let mut expected = 0.0;
@@ -53,7 +67,7 @@ pub(super) fn cross_entropy(
         expected += exp(score * weight + offset - highest) / total * weight;
     }
     let own = score * weights[class] + offsets[class];
-    Judged { cost: highest + total.ln() - own, slope: (expected - weights[class]) * slope }
+    (highest + total.ln() - own, (expected - weights[class]) * slope)
 }
 
 /// The highest logit, and the sum of the exponentials of all relative to it.

@@ -1,14 +1,20 @@
-//! The fused CPU operator: a whole training step of a plain factorisation as one node of a model.
+//! The fused CPU operators: a whole training step of a plain factorisation as one node of a model, and what other models do with
+//! their tables as two nodes of each ([`tables`]).
 //!
 //! The operator `FactorisationStep` of the domain `cofi` is registered with a session of its own. What a training owns lies in the
 //! layout of [`kernels::factorisation`](crate::kernels::factorisation), not in the shapes of the graph; [`states`] goes between
 //! them, so that states have the graph's names and shapes for whoever asks.
 
+mod context;
+mod given;
 mod operator;
+mod past;
 mod program;
 mod states;
+mod tables;
 
 pub use program::FusedProgram;
+pub use tables::{Tables, TablesProgram};
 
 use crate::graph::optimiser;
 use crate::kernels::factorisation::{Layout, Loss, Memory, Reach};
