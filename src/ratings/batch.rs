@@ -33,7 +33,7 @@ impl WorkingScale {
 /// Ratings that are in order are all shuffled: every order is equally likely. That takes 4 bytes a rating, and goes through
 /// them at random, so it is done for those that fit a cache. Ratings that were dealt when they were read are taken in runs of
 /// 64 neighbours: an epoch shuffles the runs, and then the ratings of a thousand runs at a time. It takes half a bit a rating, and
-/// the loss goes down as with the other (`benches/shuffles.rs`).
+/// the loss goes down as with the other (`curve/tests.rs`).
 #[derive(Debug)]
 pub struct Batches {
     train: Arc<Ratings>,

@@ -22,7 +22,7 @@ pub struct DatasetBuilder {
     /// At least one.
     pub(super) parts: Vec<Part>,
     /// Ratings up to which they stay in order.
-    fits_cache: usize,
+    pub(super) fits_cache: usize,
 }
 
 /// How much has been read so far.

@@ -13,6 +13,9 @@ mod arrow;
 mod assemble;
 mod batch;
 mod builder;
+#[cfg(test)]
+#[path = "curve/tests.rs"]
+mod curve;
 mod deal;
 mod enough;
 mod part;
