@@ -9,12 +9,14 @@
 //! which the rows that a batch repeats take their part once.
 
 mod classes;
+mod classic;
 mod layout;
 mod loss;
 mod rule;
 mod samples;
 mod step;
 
+pub use classic::{ClassicPass, Pace, Round};
 pub use layout::{Block, Layout, Memory, Side};
 pub use loss::Loss;
 pub use rule::{History, Reach, Rule, Settings};

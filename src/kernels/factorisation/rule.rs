@@ -109,6 +109,11 @@ impl Lanes {
         }
     }
 
+    /// What is learned and what decays of a block of a row, where there is such a block.
+    pub(super) fn of_block(&self, block: usize) -> Option<(Block, Block)> {
+        self.learned.get(block).copied().zip(self.decayed.get(block).copied())
+    }
+
     /// Lanes of a row of `C` parameters that has no side.
     pub(super) fn plain(n: usize, decays: bool, penalty: f32) -> Self {
         let blocks = |value: f32| -> Vec<Block> {
@@ -148,6 +153,8 @@ pub(super) fn catch_up(
             match memory {
                 Memory::Both => replay_adam(row, lanes, missed),
                 Memory::First => replay_sgd(row, lanes, missed),
+                // Only the pass over single ratings remembers nothing, and it misses nothing.
+                Memory::Nothing => {}
             }
         }
         History::LogDecays(logs) => {
@@ -162,6 +169,7 @@ pub(super) fn catch_up(
             match memory {
                 Memory::Both => leap_adam(row, lanes, [decay, beta1, beta2, tail, settings.epsilon]),
                 Memory::First => leap_sgd(row, lanes, [beta1, tail]),
+                Memory::Nothing => {}
             }
         }
     }
@@ -253,6 +261,15 @@ pub(super) fn update(row: &mut [Block], gradient: &[Block], memory: Memory, lane
                     g[lane] = g[lane] * lanes.learned[block][lane] + lanes.penalty[block][lane] * p[block][lane];
                 }
                 adam(&mut p[block], &mut m[block], &mut v[block], &g, &lanes.decayed[block], settings);
+            }
+        }
+        Memory::Nothing => {
+            for block in 0..row.len() {
+                for lane in 0..LANES {
+                    let own = lanes.penalty[block][lane] * row[block][lane];
+                    let g = gradient[block][lane] * lanes.learned[block][lane] + own;
+                    row[block][lane] -= settings.step_size * g;
+                }
             }
         }
         Memory::First => {
