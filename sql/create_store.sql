@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS {store}.models (
     seed BIGINT NOT NULL,
     device VARCHAR NOT NULL,         -- where it was trained
     operators VARCHAR NOT NULL,      -- which kind of operators trained it
+    updates VARCHAR NOT NULL,        -- which rows a step moved: 'dense' all, 'sparse' those of its batch
     n_users BIGINT NOT NULL,
     n_items BIGINT NOT NULL,
     n_ratings BIGINT NOT NULL,       -- training rows

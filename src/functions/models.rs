@@ -36,6 +36,7 @@ impl TableFunction for Models {
             ("hi", Type::Float),
             ("device", Type::Varchar),
             ("operators", Type::Varchar),
+            ("updates", Type::Varchar),
             ("seed", Type::Bigint),
             ("spec", Type::Varchar),
             ("format_version", Type::Integer),

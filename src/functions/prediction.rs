@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::graph::Engine;
 use crate::model::predictor;
-use crate::runtime::{Device, Library, OnnxEngine};
+use crate::runtime::{Device, Library, OnnxEngine, Operators};
 use crate::score::Predictor;
 use crate::store::StoredModel;
 
@@ -15,7 +15,8 @@ use crate::store::StoredModel;
 /// A model with layers where no library can be used.
 pub fn predictor_of(model: &StoredModel, library: Option<&str>) -> Result<Predictor> {
     predictor(Arc::clone(&model.embeddings), || {
-        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(Library::load(library)?, Device::Cpu, 1)?);
+        let engine: Arc<dyn Engine> =
+            Arc::new(OnnxEngine::new(Library::load(library)?, Device::Cpu, 1, Operators::Auto)?);
         Ok(engine)
     })
 }

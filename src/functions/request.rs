@@ -9,9 +9,9 @@ use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
 use crate::graph::Engine;
 use crate::ratings::{Dataset, DatasetBuilder, Split};
-use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine};
+use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators};
 use crate::store::{ModelName, NamedColumns, Session, Source, Store};
-use crate::train::{OptionValue, Options, Spec, TrainConfig, Training, WarmStart, preset};
+use crate::train::{self, OptionValue, Options, Spec, TrainConfig, Training, WarmStart, preset};
 
 /// A training that can be begun any number of times.
 pub struct Request {
@@ -172,7 +172,11 @@ impl Request {
             session.use_search_path(&call.caller.search_path)?;
             Arc::new(self.read_ratings(&session)?)
         };
-        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(library, device, self.threads)?);
+        let operators = match self.config.operators {
+            train::Operators::Auto => Operators::Auto,
+            train::Operators::Stock => Operators::Stock,
+        };
+        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(library, device, self.threads, operators)?);
         let training = Training::new(self.config.clone(), Arc::clone(&dataset), engine, warm_start.as_ref())?;
         Ok(Begun { training, dataset, device, library })
     }

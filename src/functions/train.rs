@@ -9,6 +9,7 @@ use crate::functions::host::{Chunk, Type};
 use crate::functions::progress::Progress;
 use crate::functions::request::{Begun, Request};
 use crate::functions::table::{Call, Cell, Column, Execution, Rows, TableFunction};
+use crate::graph::optimiser::Reach;
 use crate::store::{NewModel, Store, save_model};
 use crate::train::{EpochReport, OPTIONS};
 
@@ -125,6 +126,11 @@ fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {
         stored_epoch: training.stored_epoch(),
         seed: request.config.seed,
         device: &running.device,
+        operators: training.operators(),
+        updates: match training.reach() {
+            Reach::EveryRow => "dense",
+            Reach::BatchRows => "sparse",
+        },
         onnxruntime_version: library.version(),
     };
     let session = call.database.training(call.caller.connection_id)?;

@@ -41,12 +41,6 @@ impl Groups {
         self.starts.push(self.keys.len() as u32);
     }
 
-    /// The samples of the row at a place among the distinct ones.
-    #[inline(always)]
-    pub fn samples_of(&self, place: usize) -> &[u32] {
-        &self.samples[self.starts[place] as usize..self.starts[place + 1] as usize]
-    }
-
     /// Places at which the distinct rows can be cut into at most `n_pieces` (at least 1) of about as many samples: for piece
     /// `i` from element `i` to element `i + 1`.
     pub fn cut(&self, n_pieces: usize) -> Vec<usize> {
@@ -89,7 +83,8 @@ mod tests {
         let mut groups = Groups::default();
         groups.fill(&[7, 7, 7]);
         groups.fill(rows);
-        groups.rows.iter().enumerate().map(|(place, row)| (*row, groups.samples_of(place).to_vec())).collect()
+        let samples = |place: usize| &groups.samples[groups.starts[place] as usize..groups.starts[place + 1] as usize];
+        groups.rows.iter().enumerate().map(|(place, row)| (*row, samples(place).to_vec())).collect()
     }
 
     #[test]

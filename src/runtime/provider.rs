@@ -8,7 +8,7 @@ use ort::ep::{self, ExecutionProvider};
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Engine, Graph, Shape, Step};
 use crate::runtime::library::Library;
-use crate::runtime::session::OnnxEngine;
+use crate::runtime::session::{OnnxEngine, Operators};
 
 /// A place that computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,8 @@ fn try_device(library: &'static Library, device: Device) -> Result<()> {
 /// What a state of 1 becomes.
 fn one_step(library: &'static Library, device: Device) -> Result<Vec<f32>> {
     let step = smallest_step()?;
-    let mut program = OnnxEngine::new(library, device, 1)?.compile(&step, &[("x".to_owned(), vec![1.0])], 1)?;
+    let mut program =
+        OnnxEngine::new(library, device, 1, Operators::Stock)?.compile(&step, &[("x".to_owned(), vec![1.0])], 1)?;
     program.step(&[])?;
     program.state("x")
 }

@@ -11,10 +11,12 @@ use crate::error::{Error, Result};
 use crate::graph::{Engine, Evaluator, Feed, Graph, Node, NodeId, Op, Program, Shape, Step};
 use crate::runtime::evaluator::OnnxEvaluator;
 use crate::runtime::float_mode::SubnormalsAreZero;
+use crate::runtime::fused::FusedProgram;
 use crate::runtime::inputs::Inputs;
 use crate::runtime::library::Library;
 use crate::runtime::onnx::{LOSS, lower, next_name};
 use crate::runtime::provider::Device;
+use crate::runtime::recognise::{Factorisation, recognise};
 
 /// The elements of a table that keep one thread busy for about a tenth of a millisecond an operation: on two cores a
 /// second thread gained nothing below 0.4 million elements, and a third of the time from a million on.
@@ -26,6 +28,16 @@ pub struct OnnxEngine {
     device: Device,
     name: String,
     threads: usize,
+    operators: Operators,
+}
+
+/// Which operators a step may run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operators {
+    /// A fused one where the step is such and the device the CPU, else stock ones.
+    Auto,
+    /// Stock ones, one for each operation.
+    Stock,
 }
 
 impl OnnxEngine {
@@ -33,11 +45,17 @@ impl OnnxEngine {
     ///
     /// # Errors
     /// Zero threads.
-    pub fn new(library: &'static Library, device: Device, threads: usize) -> Result<Self> {
+    pub fn new(library: &'static Library, device: Device, threads: usize, operators: Operators) -> Result<Self> {
         if threads == 0 {
             return Err(Error::argument("threads", threads, "at least 1", ""));
         }
-        Ok(Self { library, device, name: device.to_string(), threads })
+        Ok(Self { library, device, name: device.to_string(), threads, operators })
+    }
+
+    /// What the fused operator needs to know of a step, where it may run it.
+    fn fusible(&self, step: &Step) -> Option<Factorisation> {
+        let may = self.operators == Operators::Auto && self.device == Device::Cpu;
+        if may { recognise(step) } else { None }
     }
 
     /// A session that is silent, and asleep while there is nothing to do.
@@ -72,6 +90,9 @@ impl Engine for OnnxEngine {
     fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {
         step.check_in_place()?;
         step.graph.check_states(initial)?;
+        if let Some(factorisation) = self.fusible(step) {
+            return Ok(Box::new(FusedProgram::new(self.library, &factorisation, initial, batch, self.threads)?));
+        }
         let model = lower(step);
         let failed = |error: ort::Error| failure("compile", &self.name, &error);
         let threads = self.threads.min(useful_threads(&step.graph, batch));

@@ -38,6 +38,10 @@ pub struct NewModel<'a> {
     pub seed: u64,
     /// Where it was trained.
     pub device: &'a str,
+    /// What kind of operators trained it.
+    pub operators: &'a str,
+    /// Which rows each step moved, as the option `updates` has it.
+    pub updates: &'a str,
     /// The version of the library that trained it.
     pub onnxruntime_version: &'a str,
 }
@@ -233,7 +237,8 @@ fn insert_model(session: &Session, store: &Store, id: i64, name: &str, model: &N
             Value::Text(model.spec.to_json()?),
             Value::BigInt(model.seed as i64),
             Value::Text(model.device.to_owned()),
-            Value::Text("stock".to_owned()),
+            Value::Text(model.operators.to_owned()),
+            Value::Text(model.updates.to_owned()),
             Value::BigInt(dataset.users.len() as i64),
             Value::BigInt(dataset.items.len() as i64),
             Value::BigInt(dataset.train.len() as i64),

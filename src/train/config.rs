@@ -29,8 +29,12 @@ pub struct TrainConfig {
     pub loss: Loss,
     /// Half of it times the squared factors is added to the loss.
     pub l2: f64,
-    /// The rule of a step.
+    /// The rule of a step. Which rows it reaches, a training decides by [`reach_for`](Self::reach_for).
     pub optimiser: Optimiser,
+    /// Which rows a step moves.
+    pub updates: Updates,
+    /// What a step is computed with.
+    pub operators: Operators,
     /// Passes over the training ratings.
     pub epochs: u32,
     /// The highest learning rate.
@@ -68,6 +72,26 @@ pub enum Loss {
     CrossEntropy,
 }
 
+/// The option `updates`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updates {
+    /// By the number of rows and ratings a step.
+    Auto,
+    /// Every row.
+    Dense,
+    /// Those of the batch.
+    Sparse,
+}
+
+/// The option `operators`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operators {
+    /// The fastest there are for the step.
+    Auto,
+    /// Those of the ONNX standard alone.
+    Stock,
+}
+
 /// The option `batch_size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchSize {
@@ -98,7 +122,7 @@ impl TrainConfig {
             (OneOf::Word(_), Rule::Adam { .. } | Rule::Sgd) => 0.0,
         };
         let init_std = options.real("init_std")?;
-        Ok(Self {
+        let config = Self {
             mlp: take_mlp(options)?,
             n_factors: options.whole_or_null("n_factors")?.map(|width| width as usize),
             loss: match options.word("loss")? {
@@ -108,6 +132,15 @@ impl TrainConfig {
             },
             l2: options.real("l2")?,
             optimiser: Optimiser { rule, weight_decay, reach: Reach::EveryRow },
+            updates: match options.word("updates")? {
+                "dense" => Updates::Dense,
+                "sparse" => Updates::Sparse,
+                _ => Updates::Auto,
+            },
+            operators: match options.word("operators")? {
+                "stock" => Operators::Stock,
+                _ => Operators::Auto,
+            },
             epochs: options.whole("epochs")? as u32,
             learning_rate: options.real("learning_rate")?,
             schedule: match options.word("schedule")? {
@@ -136,7 +169,49 @@ impl TrainConfig {
             },
             patience: options.whole_or_null("patience")?.map(|epochs| epochs as u32),
             seed: options.whole("seed")? as u64,
-        })
+        };
+        match (config.updates, config.needs_every_row()) {
+            (Updates::Sparse, Some((reason, way_out))) => {
+                Err(Error::argument("updates", "'sparse'", format!("'auto' or 'dense' {reason}"), way_out))
+            }
+            _ => Ok(config),
+        }
+    }
+
+    /// Which rows each step moves, of tables of so many users and items together: those of its batch where that is asked for, or where
+    /// there are more rows than ratings in a batch, as then some row is not in it.
+    pub fn reach_for(&self, n_rows: usize, batch_size: usize) -> Reach {
+        match self.updates {
+            Updates::Dense => Reach::EveryRow,
+            Updates::Sparse => Reach::BatchRows,
+            Updates::Auto if self.needs_every_row().is_none() && n_rows > batch_size => Reach::BatchRows,
+            Updates::Auto => Reach::EveryRow,
+        }
+    }
+
+    /// Why a row cannot miss steps and catch up, and the way out; `None` where it can.
+    fn needs_every_row(&self) -> Option<(String, &'static str)> {
+        let (decay, (_, beta2)) = (self.optimiser.weight_decay, self.betas);
+        let beta1 = self.schedule.highest_beta1(self.betas);
+        if self.l2 > 0.0 {
+            return Some((
+                format!("where l2 ({}) gives every row a gradient", self.l2),
+                "give weight_decay instead of l2",
+            ));
+        }
+        if self.accumulate > 1 {
+            let reason = format!("where gradients accumulate over {} parts", self.accumulate);
+            return Some((reason, "leave accumulate out, or lower batch_size"));
+        }
+        if decay > 0.0 && !matches!(self.optimiser.rule, Rule::AdamW { .. }) {
+            let reason = format!("where optimizer adds weight_decay ({decay}) to the gradient of every row");
+            return Some((reason, "take optimizer := 'adamw', or weight_decay := 0"));
+        }
+        if !self.optimiser.has_closed_form(beta1) {
+            let reason = format!("where beta1 goes up to {beta1} and the second of betas is {beta2}");
+            return Some((reason, "raise the second of betas, or lower the first with schedule := 'constant'"));
+        }
+        None
     }
 
     /// The batch size for a number of training ratings.

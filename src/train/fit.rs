@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::graph::optimiser::accumulators;
+use crate::graph::optimiser::{Reach, accumulators};
 use crate::graph::{Engine, Program};
 use crate::model::{Objective, predictor, training_step};
 use crate::ratings::{Batches, Dataset};
@@ -47,7 +47,7 @@ impl Training {
     /// A `y_range` that ratings are outside of; too many classes; a stored model that cannot be continued; `patience` without
     /// validation rows; an engine that cannot compile the step.
     pub fn new(
-        config: TrainConfig,
+        mut config: TrainConfig,
         dataset: Arc<Dataset>,
         engine: Arc<dyn Engine>,
         warm_start: Option<&WarmStart<'_>>,
@@ -58,6 +58,8 @@ impl Training {
             ));
         }
         let mut plan = Plan::new(&config, &dataset, warm_start)?;
+        let batch_size = config.batch_size_for(dataset.train.len());
+        config.optimiser.reach = config.reach_for(plan.model.n_users + plan.model.n_items, batch_size);
         let rng = Rng::new(config.seed);
         let step = training_step(&plan.model, &config.optimiser, plan.step_options)?;
         let mut initial = std::mem::take(&mut plan.initial);
@@ -65,7 +67,6 @@ impl Training {
         initial.extend(config.optimiser.initial(&initial));
         initial.extend(config.optimiser.clocks(&plan.model.tables()));
         initial.extend(sums);
-        let batch_size = config.batch_size_for(dataset.train.len());
         let batches = Batches::new(Arc::clone(&dataset.train), batch_size, plan.scale.working(), rng.fork("shuffle"));
         let program = engine.compile(&step, &initial, batches.batch_size().div_ceil(config.accumulate))?;
         let feeder = Feeder::new(
@@ -97,6 +98,16 @@ impl Training {
     /// Ratings a step.
     pub fn batch_size(&self) -> usize {
         self.batches.batch_size()
+    }
+
+    /// What kind of operators computes the steps.
+    pub fn operators(&self) -> &'static str {
+        self.program.operators()
+    }
+
+    /// Which rows a step moves.
+    pub fn reach(&self) -> Reach {
+        self.config.optimiser.reach
     }
 
     /// `Ku` and `Ki`.

@@ -19,7 +19,7 @@ mod validate;
 mod valley;
 mod value;
 
-pub use config::TrainConfig;
+pub use config::{Operators, TrainConfig};
 pub use fit::Training;
 pub use options::{OneOf, Options, RangeOption};
 pub use plan::WarmStart;

@@ -52,6 +52,14 @@ impl Schedule {
             }
         }
     }
+
+    /// The highest `beta1` of a training.
+    pub fn highest_beta1(&self, betas: (f64, f64)) -> f64 {
+        match self {
+            Schedule::Constant => betas.0,
+            Schedule::OneCycle | Schedule::OneCycleTorch => BETA1_ENDS,
+        }
+    }
 }
 
 /// One cycle at a position from 0 to 1: up over the share `rise`, then down to the peak over `last_divisor`.

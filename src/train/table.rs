@@ -158,6 +158,12 @@ pub const OPTIONS: &[OptionRow] = &[
         "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas",
     ),
     row(
+        "updates",
+        Kind::Word(&["auto", "dense", "sparse"]),
+        "'auto'",
+        "rows of factors and biases that a step moves: 'dense' all, 'sparse' those of its batch, each after catching up with the steps that it missed; 'auto' is 'sparse' where users and items are more than batch_size and neither l2, accumulate nor a decay in the gradient needs all",
+    ),
+    row(
         "schedule",
         Kind::Word(&["one_cycle", "one_cycle_torch", "constant"]),
         "'one_cycle'",
@@ -238,6 +244,12 @@ pub const OPTIONS: &[OptionRow] = &[
         Kind::Text("'auto', 'cpu', 'cuda' or 'cuda:N'"),
         "'auto'",
         "where to train; a device asked for by name works or the statement fails",
+    ),
+    row(
+        "operators",
+        Kind::Word(&["auto", "stock"]),
+        "'auto'",
+        "what a step is computed with: 'stock' is ONNX's own operators alone",
     ),
     row(
         "user_col",

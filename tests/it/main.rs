@@ -3,12 +3,14 @@
 mod behaviour;
 mod core;
 mod evaluators;
+mod fused;
 mod golden;
 mod gradients;
 mod metrics;
 mod onnx;
 mod optimisers;
 mod pca;
+mod recognise;
 mod reference;
 mod report;
 mod rows;

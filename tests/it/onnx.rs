@@ -13,7 +13,7 @@ use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Program, Shape, Step};
 use cofi::model::{Architecture, Biases, ITEM, Init, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::rng::Rng;
-use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, usable_devices};
+use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators, usable_devices};
 
 use crate::support::{assert_close, draws, floats, indices, scalars};
 
@@ -30,9 +30,14 @@ pub fn library(test: &str) -> Option<&'static Library> {
     None
 }
 
-/// An engine on the CPU.
+/// An engine of stock operators on the CPU.
 pub fn engine(library: &'static Library, threads: usize) -> OnnxEngine {
-    OnnxEngine::new(library, Device::Cpu, threads).unwrap()
+    OnnxEngine::new(library, Device::Cpu, threads, Operators::Stock).unwrap()
+}
+
+/// An engine on the CPU that runs what it can on a fused operator.
+pub fn fusing_engine(library: &'static Library, threads: usize) -> OnnxEngine {
+    OnnxEngine::new(library, Device::Cpu, threads, Operators::Auto).unwrap()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -297,7 +302,7 @@ fn a_device_asked_for_by_name_works_or_fails_with_the_reason() {
 fn bad_feeds_and_states_are_errors() {
     let Some(library) = library("bad_feeds_and_states_are_errors") else { return };
     let (step, initial, ..) = random_step(&mut Rng::new(1));
-    assert!(OnnxEngine::new(library, Device::Cpu, 0).is_err());
+    assert!(OnnxEngine::new(library, Device::Cpu, 0, Operators::Stock).is_err());
     assert!(engine(library, 1).compile(&step, &initial[..1], 1).is_err());
     let mut program = engine(library, 1).compile(&step, &initial, 1).unwrap();
     assert!(program.state("nothing").is_err());

@@ -13,6 +13,8 @@ pub fn engines() -> Vec<(String, Arc<dyn Engine>)> {
     if let Some(library) = crate::onnx::library("the engine onnx runtime") {
         for threads in [1, 4] {
             engines.push((format!("onnx runtime, {threads} threads"), Arc::new(crate::onnx::engine(library, threads))));
+            let fusing = Arc::new(crate::onnx::fusing_engine(library, threads));
+            engines.push((format!("onnx runtime, fused, {threads} threads"), fusing));
         }
     }
     engines

@@ -25,7 +25,7 @@ pub const MODULES: [(&str, &str, &str); 16] = [
     ("evaluation", "error, ids, ratings, score, metrics", ""),
     ("report", "", ""),
     ("train", "error, rng, ids, ratings, graph, score, model, metrics", "serde, serde_json"),
-    ("runtime", "error, kernels, graph", "ort, libloading, prost, sha2, ruzstd, libc"),
+    ("runtime", "error, kernels, graph, model", "ort, libloading, prost, sha2, ruzstd, libc"),
     ("store", "error, ids, ratings, score, train", "duckdb, arrow, libc"),
     (
         "functions",

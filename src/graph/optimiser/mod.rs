@@ -11,8 +11,12 @@ mod rows;
 mod sgd;
 
 pub use accumulate::{Accumulated, KEEP, accumulate, accumulators};
+pub use adam::{ADAM, ADAMW, ADAMW_DECAY};
 pub use clock::{Clock, RowMemory};
-pub use rows::{Lookup, RowTable, RowUpdates};
+pub use rows::{
+    BEFORE, LOG_BETA1, LOG_BETA2, LOG_DECAY_BEFORE, LOG_DECAY_NOW, LOG_RATIO, Lookup, NOW, RowTable, RowUpdates, TAIL,
+};
+pub use sgd::SGD;
 
 use crate::error::{Error, Result};
 use crate::graph::{Element, Graph, NodeId, Op, Shape};

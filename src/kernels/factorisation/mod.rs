@@ -15,6 +15,8 @@ mod loss;
 mod rule;
 mod samples;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use classic::{ClassicPass, Pace, Round};
 pub use layout::{Block, Layout, Memory, Side};

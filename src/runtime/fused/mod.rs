@@ -13,13 +13,13 @@ pub use program::FusedProgram;
 use crate::graph::optimiser;
 use crate::kernels::factorisation::{Layout, Loss, Memory, Reach};
 use crate::model::Objective;
-use crate::runtime::recognise::Factorisation;
+use crate::runtime::recognise::{Factorisation, StepRule};
 
 impl Factorisation {
     fn layout(&self) -> Layout {
         let memory = match self.rule {
-            optimiser::Rule::Sgd => Memory::First,
-            optimiser::Rule::AdamW { .. } | optimiser::Rule::Adam { .. } => Memory::Both,
+            StepRule::Sgd => Memory::First,
+            StepRule::AdamW | StepRule::Adam => Memory::Both,
         };
         Layout { n_users: self.n_users, n_items: self.n_items, width: self.width, memory }
     }
