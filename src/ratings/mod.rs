@@ -2,7 +2,7 @@
 //!
 //! [`DatasetBuilder`] takes rows (from Arrow batches, or one by one) and gives a [`Dataset`]: two vocabularies, the
 //! training ratings, the rows held out for validation, and what each user has rated. [`Batches`] deals the training
-//! ratings out in random order.
+//! ratings out in random order, [`Rounds`] in blocks of neighbours.
 //!
 //! Memory: 12 bytes a training rating, 20 a validation rating, and 4 a distinct pair of user and item are kept. While
 //! the rows come in it is 12 bytes each, while they are put in order 8 more: twice what is kept is never reached, the
@@ -10,6 +10,7 @@
 
 mod arrow;
 mod batch;
+mod blocks;
 mod builder;
 mod enough;
 mod row;
@@ -24,6 +25,7 @@ use crate::ids::{ItemIdx, UserIdx, Vocabulary};
 
 pub use arrow::for_each_rating;
 pub use batch::{Batch, Batches, WorkingScale};
+pub use blocks::{Round, Rounds};
 pub use builder::DatasetBuilder;
 pub use scale::class_of;
 pub use seen::{Seen, SeenBuilder};

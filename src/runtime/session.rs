@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::graph::{Engine, Evaluator, Feed, Graph, Node, NodeId, Op, Program, Shape, Step};
 use crate::runtime::evaluator::OnnxEvaluator;
 use crate::runtime::float_mode::SubnormalsAreZero;
-use crate::runtime::fused::FusedProgram;
+use crate::runtime::fused::{ClassicProgram, FusedProgram};
 use crate::runtime::inputs::Inputs;
 use crate::runtime::library::Library;
 use crate::runtime::onnx::{LOSS, lower, next_name};
 use crate::runtime::provider::Device;
-use crate::runtime::recognise::{Factorisation, recognise};
+use crate::runtime::recognise::{Factorisation, StepRule, recognise};
 
 /// The elements of a table that keep one thread busy for about a tenth of a millisecond an operation: on two cores a
 /// second thread gained nothing below 0.4 million elements, and a third of the time from a million on.
@@ -91,6 +91,9 @@ impl Engine for OnnxEngine {
         step.check_in_place()?;
         step.graph.check_states(initial)?;
         if let Some(factorisation) = self.fusible(step) {
+            if factorisation.rule == StepRule::Classic {
+                return Ok(Box::new(ClassicProgram::new(self.library, &factorisation, initial, self.threads)?));
+            }
             return Ok(Box::new(FusedProgram::new(self.library, &factorisation, initial, batch, self.threads)?));
         }
         let model = lower(step);

@@ -153,7 +153,7 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     row(
         "optimizer",
-        Kind::Word(&["adamw", "adam", "sgd"]),
+        Kind::Word(&["adamw", "adam", "sgd", "classic_sgd"]),
         "'adamw'",
         "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas",
     ),

@@ -4,10 +4,12 @@
 //! layout of [`kernels::factorisation`](crate::kernels::factorisation), not in the shapes of the graph; [`states`] goes between
 //! them, so that states have the graph's names and shapes for whoever asks.
 
+mod classic;
 mod operator;
 mod program;
 mod states;
 
+pub use classic::ClassicProgram;
 pub use program::FusedProgram;
 
 use crate::graph::optimiser;
@@ -18,6 +20,7 @@ use crate::runtime::recognise::{Factorisation, StepRule};
 impl Factorisation {
     fn layout(&self) -> Layout {
         let memory = match self.rule {
+            StepRule::Classic => Memory::Nothing,
             StepRule::Sgd => Memory::First,
             StepRule::AdamW | StepRule::Adam => Memory::Both,
         };

@@ -50,6 +50,11 @@ pub fn next_name(owned: &str) -> String {
 
 /// The bytes of a model that is the operator alone.
 pub fn model() -> Vec<u8> {
+    model_of(NAME, &INPUTS, N_OWNED)
+}
+
+/// The bytes of a model that is one operator of ours alone, of whose inputs the first `n_owned` are outputs, too, behind the loss.
+pub(super) fn model_of(operator: &str, inputs: &[(&str, bool)], n_owned: usize) -> Vec<u8> {
     let value = |name: &str, is_whole: bool, rank: usize| ValueInfoProto {
         name: Some(name.to_owned()),
         r#type: Some(TypeProto {
@@ -64,13 +69,13 @@ pub fn model() -> Vec<u8> {
         }),
     };
     let mut graph = GraphProto { name: Some("step".to_owned()), ..GraphProto::default() };
-    graph.input = INPUTS.map(|(name, is_whole)| value(name, is_whole, 1)).to_vec();
+    graph.input = inputs.iter().map(|(name, is_whole)| value(name, *is_whole, 1)).collect();
     graph.output.push(value(LOSS, false, 0));
-    graph.output.extend(INPUTS[..N_OWNED].iter().map(|(name, is_whole)| value(&next_name(name), *is_whole, 1)));
+    graph.output.extend(inputs[..n_owned].iter().map(|(name, is_whole)| value(&next_name(name), *is_whole, 1)));
     graph.node.push(NodeProto {
         input: graph.input.iter().filter_map(|input| input.name.clone()).collect(),
         output: graph.output.iter().filter_map(|output| output.name.clone()).collect(),
-        op_type: Some(NAME.to_owned()),
+        op_type: Some(operator.to_owned()),
         domain: Some(DOMAIN.to_owned()),
         ..NodeProto::default()
     });
@@ -112,7 +117,7 @@ impl<F: Fn() -> Step + Send + Sync + 'static> Operator for StepOperator<F> {
     }
 }
 
-fn element(is_whole: bool) -> TensorElementType {
+pub(super) fn element(is_whole: bool) -> TensorElementType {
     if is_whole { TensorElementType::Int32 } else { TensorElementType::Float32 }
 }
 
@@ -135,8 +140,8 @@ impl Kernel for StepKernel {
 
 impl StepKernel {
     fn run(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let floats = |place: usize| input::<f32>(context, place);
-        let whole = |place: usize| input::<i32>(context, place);
+        let floats = |place: usize| input::<f32>(context, place, INPUTS[place].0);
+        let whole = |place: usize| input::<i32>(context, place, INPUTS[place].0);
         let (&[share], &[now], [settings]) = (floats(8)?, whole(9)?, Settings::each_of(floats(10)?)) else {
             return Err(misfit("settings"));
         };
@@ -155,22 +160,23 @@ impl StepKernel {
             weights: floats(7)?,
             share,
         };
-        let (mut rows, mut clocks, mut classes) =
-            (owned::<f32>(context, 0)?, owned::<i32>(context, 1)?, owned::<f32>(context, 2)?);
+        let (mut rows, mut clocks, mut classes) = (
+            owned::<f32>(context, 0, "rows")?,
+            owned::<i32>(context, 1, "clocks")?,
+            owned::<f32>(context, 2, "classes")?,
+        );
         let mut state = State {
             rows: rows.try_extract_tensor_mut::<f32>()?.1.as_chunks_mut().0,
             clocks: clocks.try_extract_tensor_mut::<i32>()?.1,
             classes: classes.try_extract_tensor_mut::<f32>()?.1.as_chunks_mut().0,
         };
-        let pool = Threads { context, threads: self.threads, has_failed: AtomicBool::new(false) };
+        let pool = Threads::new(context, self.threads);
         let loss = self.step.run(&mut state, batch, settings, history, now, &pool).map_err(|_| misfit("batch"))?;
         if self.reach == Reach::EveryRow && now == SETTLE_AFTER {
             let history = upto(before + 1).ok_or_else(|| misfit("history"))?;
             self.step.settle_all(&mut state, settings, history, now, &pool);
         }
-        if pool.has_failed.into_inner() {
-            return Err(ort::Error::new("a thread of the fused operator came to an unexpected end"));
-        }
+        pool.finish()?;
         let mut output = context.output(0, [0i64; 0])?.ok_or_else(|| misfit("loss"))?;
         match output.try_extract_tensor_mut::<f32>()?.1 {
             [place] => *place = loss,
@@ -180,12 +186,17 @@ impl StepKernel {
     }
 }
 
-fn misfit(what: &str) -> ort::Error {
+pub(super) fn misfit(what: &str) -> ort::Error {
     ort::Error::new(format!("the fused operator was given a {what} that does not fit its tables"))
 }
 
-fn input<'c, T: PrimitiveTensorElementType>(context: &'c ComputeContext, place: usize) -> ort::Result<&'c [T]> {
-    let value = context.input(place)?.ok_or_else(|| misfit(INPUTS[place].0))?;
+/// The numbers of an input that a training does not own.
+pub(super) fn input<'c, T: PrimitiveTensorElementType>(
+    context: &'c ComputeContext,
+    place: usize,
+    name: &str,
+) -> ort::Result<&'c [T]> {
+    let value = context.input(place)?.ok_or_else(|| misfit(name))?;
     let (_, values) = value.try_extract_tensor::<T>()?;
     // SAFETY: `value` is a handle; the numbers belong to the session's caller and stay as they are until this run of the kernel,
     // which is what `context` stands for, has ended. What a training owns is not asked for here.
@@ -193,22 +204,41 @@ fn input<'c, T: PrimitiveTensorElementType>(context: &'c ComputeContext, place: 
 }
 
 /// The output that an owned input becomes, with the input's numbers in it: the caller has bound both to one place.
-fn owned<T: PrimitiveTensorElementType + Copy>(context: &ComputeContext, place: usize) -> ort::Result<ValueRefMut<'_>> {
-    let before = context.input(place)?.ok_or_else(|| misfit(INPUTS[place].0))?;
+pub(super) fn owned<'c, T: PrimitiveTensorElementType + Copy>(
+    context: &'c ComputeContext,
+    place: usize,
+    name: &str,
+) -> ort::Result<ValueRefMut<'c>> {
+    let before = context.input(place)?.ok_or_else(|| misfit(name))?;
     let (shape, before) = before.try_extract_tensor::<T>()?;
     let (source, n) = (before.as_ptr(), before.len());
-    let mut after = context.output(1 + place, shape.clone())?.ok_or_else(|| misfit(INPUTS[place].0))?;
+    let mut after = context.output(1 + place, shape.clone())?.ok_or_else(|| misfit(name))?;
     match after.try_extract_tensor_mut::<T>()?.1 {
         same if same.as_ptr() == source && same.len() == n => Ok(after),
-        _ => Err(misfit(INPUTS[place].0)),
+        _ => Err(misfit(name)),
     }
 }
 
 /// The threads of the session.
-struct Threads<'a> {
+pub(super) struct Threads<'a> {
     context: &'a ComputeContext,
     threads: usize,
     has_failed: AtomicBool,
+}
+
+impl<'a> Threads<'a> {
+    pub(super) fn new(context: &'a ComputeContext, threads: usize) -> Self {
+        Self { context, threads, has_failed: AtomicBool::new(false) }
+    }
+
+    /// # Errors
+    /// A piece that was not done.
+    pub(super) fn finish(self) -> ort::Result<()> {
+        match self.has_failed.into_inner() {
+            true => Err(ort::Error::new("a thread of the fused operator came to an unexpected end")),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Pool for Threads<'_> {

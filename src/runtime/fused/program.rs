@@ -2,7 +2,7 @@
 
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
-use ort::operator::OperatorDomain;
+use ort::operator::{Operator, OperatorDomain};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{IoBinding, Session};
 use ort::value::{PrimitiveTensorElementType, Tensor};
@@ -54,7 +54,8 @@ impl FusedProgram {
         let constants = (factorisation.mu, factorisation.range);
         let biases = [factorisation.user_bias, factorisation.item_bias];
         let make = move || Step::new(Level::best(), layout, loss, constants, biases, penalty);
-        let session = session(library, StepOperator { make, reach, threads }, threads).map_err(failed)?;
+        let operator = StepOperator { make, reach, threads };
+        let session = session(library, operator, &operator::model(), threads).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let mut states = States::new(factorisation, initial).map_err(failed)?;
         let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
@@ -113,9 +114,10 @@ impl Program for FusedProgram {
 }
 
 /// A session of the operator alone. It computes with subnormal numbers as they are, as Rust code expects it.
-fn session<F: Fn() -> Step + Send + Sync + 'static>(
+pub(super) fn session(
     library: &'static Library,
-    operator: StepOperator<F>,
+    operator: impl Operator + 'static,
+    model: &[u8],
     threads: usize,
 ) -> ort::Result<Session> {
     // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
@@ -128,7 +130,7 @@ fn session<F: Fn() -> Step + Send + Sync + 'static>(
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
-        .commit_from_memory(&operator::model())
+        .commit_from_memory(model)
 }
 
 /// What was in the steps so far, as rows that missed some need it.
@@ -233,7 +235,7 @@ impl Inputs {
 }
 
 /// Writes values into the tensor at a place, made and bound where there is none of `room` elements.
-fn write<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
+pub(super) fn write<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
     tensors: &mut Vec<Tensor<T>>,
     place: usize,
     name: &str,
@@ -255,7 +257,7 @@ fn write<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
 }
 
 /// The numbers of a step by the names that its optimiser feeds them under.
-fn settings(feeds: &[Feed<'_>]) -> Result<Settings> {
+pub(super) fn settings(feeds: &[Feed<'_>]) -> Result<Settings> {
     let mut settings = Settings { decay: 1.0, ..Settings::default() };
     for feed in feeds {
         let FeedValues::Floats(&[value]) = feed.values else { continue };
@@ -282,18 +284,18 @@ fn settings(feeds: &[Feed<'_>]) -> Result<Settings> {
     Ok(settings)
 }
 
-fn has(feeds: &[Feed<'_>], name: &str) -> bool {
+pub(super) fn has(feeds: &[Feed<'_>], name: &str) -> bool {
     feeds.iter().any(|feed| feed.name == name)
 }
 
-fn indices<'a>(feeds: &[Feed<'a>], name: &str) -> Result<&'a [i32]> {
+pub(super) fn indices<'a>(feeds: &[Feed<'a>], name: &str) -> Result<&'a [i32]> {
     match feeds.iter().find(|feed| feed.name == name).map(|feed| feed.values) {
         Some(FeedValues::Indices(values)) => Ok(values),
         _ => Err(Error::new(format!("feed {name}: expected row numbers, once"))),
     }
 }
 
-fn floats<'a>(feeds: &[Feed<'a>], name: &str) -> Result<&'a [f32]> {
+pub(super) fn floats<'a>(feeds: &[Feed<'a>], name: &str) -> Result<&'a [f32]> {
     match feeds.iter().find(|feed| feed.name == name).map(|feed| feed.values) {
         Some(FeedValues::Floats(values)) => Ok(values),
         _ => Err(Error::new(format!("feed {name}: expected numbers, once"))),
