@@ -25,7 +25,9 @@ pub fn exp(x: f32) -> f32 {
     let fraction = sum * (r * r) + r + 1.0;
     // The whole number is in the lowest bits of what was rounded.
     let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
-    if x < -80.0 { 0.0 } else { fraction * power }
+    // Worked out in any case: a branch would keep loops from being vectors.
+    let value = fraction * power;
+    if x < -80.0 { 0.0 } else { value }
 }
 
 /// The same of each number.

@@ -4,6 +4,7 @@
 //! through blocks of [`LANES`] numbers; [`per_level!`] compiles it once a [`Level`] and picks at run time. Where such a function
 //! uses no fused multiply-add (`mul_add`), it gives the same bits at every level.
 
+mod dot;
 mod exp;
 pub mod factorisation;
 mod groups;

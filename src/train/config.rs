@@ -20,7 +20,7 @@ const USUAL_FACTORS: usize = 50;
 const USUAL_DECAY: f64 = 0.2;
 
 /// What `p (1 - lr wd)` of a single rating has for `wd` where nothing else is asked for; a row meets it once a rating.
-const USUAL_CLASSIC_DECAY: f64 = 0.02;
+const USUAL_CLASSIC_DECAY: f64 = 0.1;
 
 /// All settings that the numbers of a model depend on, besides its ratings.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,16 +24,25 @@ pub(super) struct Judged {
 pub(super) fn ranged(sum: f32, range: Option<(f32, f32)>) -> (f32, f32) {
     match range {
         None => (sum, 1.0),
-        Some((width, lowest)) => {
-            let share = sigmoid(sum);
-            (share * width + lowest, width * (share * (1.0 - share)))
-        }
+        Some(range) => stretched(sigmoid(sum), range),
     }
+}
+
+/// The score of a share of the range `(width, lowest)`, which is a sigmoid, and the score's slope.
+#[inline(always)]
+pub(super) fn stretched(share: f32, (width, lowest): (f32, f32)) -> (f32, f32) {
+    (share * width + lowest, width * (share * (1.0 - share)))
 }
 
 #[inline(always)]
 pub(super) fn squared_error(sum: f32, range: Option<(f32, f32)>, target: f32) -> Judged {
     let (score, slope) = ranged(sum, range);
+    squared_error_of(score, slope, target)
+}
+
+/// The same of a score and its slope.
+#[inline(always)]
+pub(super) fn squared_error_of(score: f32, slope: f32, target: f32) -> Judged {
     let error = score - target;
     Judged { cost: error * error, slope: 2.0 * error * slope }
 }

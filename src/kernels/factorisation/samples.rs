@@ -5,6 +5,7 @@ use super::layout::{Block, Layout};
 use super::loss::{cross_entropy, squared_error};
 use super::rule::{History, Settings};
 use super::step::Batch;
+use crate::kernels::dot::total;
 use crate::kernels::memory::SharedRows;
 use crate::kernels::{Groups, LANES};
 
@@ -98,35 +99,6 @@ pub(super) fn dot(a: &[Block], b: &[Block]) -> f32 {
         }
     }
     total(sums)
-}
-
-/// The sum of a block: of its halves, of their halves, and so on.
-#[inline(always)]
-#[cfg(not(target_arch = "x86_64"))]
-fn total(mut sums: Block) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    sums[0]
-}
-
-/// The same, which the compiler would make a tree of single additions of, back to the products.
-#[inline(always)]
-#[cfg(target_arch = "x86_64")]
-fn total(sums: Block) -> f32 {
-    use std::arch::x86_64::{_mm_add_ps, _mm_cvtss_f32, _mm_loadu_ps, _mm_movehl_ps, _mm_shuffle_ps};
-    let (quarters, []) = sums.as_chunks::<4>() else { return f32::NAN };
-    // SAFETY: every processor of the architecture has these instructions; each quarter is four numbers.
-    unsafe {
-        let quarter = |at: usize| _mm_loadu_ps(quarters[at].as_ptr());
-        let fourth = _mm_add_ps(_mm_add_ps(quarter(0), quarter(2)), _mm_add_ps(quarter(1), quarter(3)));
-        let pair = _mm_add_ps(fourth, _mm_movehl_ps(fourth, fourth));
-        _mm_cvtss_f32(_mm_add_ps(pair, _mm_shuffle_ps::<1>(pair, pair)))
-    }
 }
 
 #[inline(always)]
