@@ -2,7 +2,7 @@
 //!
 //! [`DatasetBuilder`] takes rows (from Arrow batches, or one by one) and gives a [`Dataset`]: two vocabularies, the
 //! training ratings, the rows held out for validation, and what each user has rated. [`Batches`] deals the training
-//! ratings out in random order.
+//! ratings out in random order, [`Rounds`] in blocks of neighbours.
 //!
 //! Memory: 12 bytes a training rating, 20 a validation rating, and 4 a distinct pair of user and item are kept. While
 //! the rows come in it is 12 bytes each; while they are put in order, up to 12 more of a training rating. Where ratings have
@@ -12,6 +12,7 @@
 mod arrow;
 mod assemble;
 mod batch;
+mod blocks;
 mod builder;
 #[cfg(test)]
 #[path = "curve/tests.rs"]
@@ -33,6 +34,7 @@ use deal::Place;
 
 pub use arrow::{Take, Watch, for_each_rating};
 pub use batch::{Batch, Batches, WorkingScale};
+pub use blocks::{Round, Rounds};
 pub use builder::{DatasetBuilder, Held};
 pub use part::Part;
 pub use scale::class_of;

@@ -4,7 +4,7 @@
 //! [`training_step`] builds it, and both are compared node by node. So nothing is believed of a name: a step is recognised where it
 //! is, but for a few constants, the very graph that the description stands for.
 
-use crate::graph::optimiser::{ADAM, ADAMW, ADAMW_DECAY, BEFORE, LOG_DECAY_BEFORE, Optimiser, Reach, Rule};
+use crate::graph::optimiser::{ADAM, ADAMW, ADAMW_DECAY, BEFORE, CLASSIC, LOG_DECAY_BEFORE, Optimiser, Reach, Rule};
 use crate::graph::{Dim, Graph, Op, Step};
 use crate::model::{
     Architecture, Biases, CLASS, CLASS_WEIGHTS, ITEM_BIAS, ITEM_FACTORS, Model, Objective, RATING, StepOptions,
@@ -44,7 +44,7 @@ pub struct Factorisation {
     pub reach: Reach,
     /// What times a parameter that decays is added to its gradient, by Adam and SGD; else 0.
     pub penalty: f32,
-    /// Whether AdamW's decay is applied.
+    /// Whether the decay of AdamW or of the classic rule is applied.
     pub decays: bool,
 }
 
@@ -57,6 +57,8 @@ pub enum StepRule {
     Adam,
     /// [`Rule::Sgd`].
     Sgd,
+    /// [`Rule::Classic`].
+    Classic,
 }
 
 /// The description of a step that is plain factorisation; `None` of any other.
@@ -64,7 +66,7 @@ pub fn recognise(step: &Step) -> Option<Factorisation> {
     let guess = Factorisation::guess(&step.graph)?;
     // Whether something is added or not shows in no name.
     let penalties = match guess.rule {
-        StepRule::AdamW => [0.0, 0.0],
+        StepRule::AdamW | StepRule::Classic => [0.0, 0.0],
         StepRule::Adam | StepRule::Sgd => [0.0, PENALTY],
     };
     for mu in [0.0, MU] {
@@ -92,15 +94,17 @@ impl Factorisation {
             }
         };
         let ((n_users, width), (n_items, item_width)) = (sizes(USER_FACTORS)?, sizes(ITEM_FACTORS)?);
-        let rule = match (has(ADAMW[0]), has(ADAM[0])) {
-            (true, _) => StepRule::AdamW,
-            (_, true) => StepRule::Adam,
+        let rule = match (has(ADAMW[0]), has(ADAM[0]), has(CLASSIC[0])) {
+            (true, ..) => StepRule::AdamW,
+            (_, true, _) => StepRule::Adam,
+            (.., true) => StepRule::Classic,
             _ => StepRule::Sgd,
         };
-        let reach = if has(BEFORE) { Reach::BatchRows } else { Reach::EveryRow };
-        let decay = graph.named_node(ADAMW_DECAY);
+        let reach = if has(BEFORE) || rule == StepRule::Classic { Reach::BatchRows } else { Reach::EveryRow };
+        let decay = [ADAMW_DECAY, CLASSIC[1]].into_iter().find_map(|name| graph.named_node(name));
         let has_reader = graph.nodes().iter().any(|node| decay.is_some_and(|decay| node.op.inputs().contains(&decay)));
         let fits = width == item_width && has(CLASS) != has(RATING) && (has(USER_BIAS) || !has(ITEM_BIAS));
+        let fits = fits && !(rule == StepRule::Classic && has(CLASS));
         fits.then_some(Self {
             n_users,
             n_items,
@@ -145,6 +149,7 @@ impl Factorisation {
             StepRule::AdamW => Rule::AdamW { beta2, eps },
             StepRule::Adam => Rule::Adam { beta2, eps },
             StepRule::Sgd => Rule::Sgd,
+            StepRule::Classic => Rule::Classic,
         };
         let weight_decay = if self.decays { 1.0 } else { f64::from(self.penalty) };
         let optimiser = Optimiser { rule, weight_decay, reach: self.reach };

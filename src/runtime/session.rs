@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::graph::{Engine, Evaluator, Feed, Graph, Node, NodeId, Op, Program, Shape, Step};
 use crate::runtime::evaluator::OnnxEvaluator;
 use crate::runtime::float_mode::SubnormalsAreZero;
-use crate::runtime::fused::{FusedProgram, Tables, TablesProgram};
+use crate::runtime::fused::{ClassicProgram, FusedProgram, Tables, TablesProgram};
 use crate::runtime::inputs::Inputs;
 use crate::runtime::library::Library;
 use crate::runtime::onnx::{LOSS, lower};
 use crate::runtime::provider::Device;
-use crate::runtime::recognise::recognise;
+use crate::runtime::recognise::{StepRule, recognise};
 use crate::runtime::states::States;
 
 /// The elements of a table that keep one thread busy for about a tenth of a millisecond an operation: on two cores a
@@ -63,6 +63,10 @@ impl OnnxEngine {
             return Ok(None);
         }
         if let Some(factorisation) = recognise(step) {
+            if factorisation.rule == StepRule::Classic {
+                let program = ClassicProgram::new(self.library, &factorisation, initial, self.threads)?;
+                return Ok(Some(Box::new(program)));
+            }
             let program = FusedProgram::new(self.library, &factorisation, initial, batch, self.threads)?;
             return Ok(Some(Box::new(program)));
         }

@@ -2,11 +2,11 @@
 
 use crate::error::Result;
 use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
-use crate::graph::{Feed, FeedValues, Program};
+use crate::graph::{Blocks, Feed, FeedValues, Program};
 use crate::model::{
     Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
 };
-use crate::ratings::{Batch, class_of};
+use crate::ratings::{Batch, Round, class_of};
 use crate::rng::Rng;
 use crate::train::schedule::StepSettings;
 
@@ -101,6 +101,53 @@ impl Feeder {
             loss += f64::from(program.step(&feeds)?);
         }
         Ok(loss)
+    }
+
+    /// What is minimised.
+    pub(super) fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// Learns from each rating of a batch in turn; returns the sum of their losses, each before that.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn singles(
+        &mut self,
+        program: &mut dyn Program,
+        batch: Batch<'_>,
+        settings: StepSettings,
+    ) -> Result<f64> {
+        let Batch { users, items, ratings, weights, .. } = batch;
+        let all = |rows: &[i32]| [0..rows.iter().max().map_or(0, |row| *row as u32 + 1)];
+        let (borders, user_rows, item_rows) = ([0, users.len()], all(users), all(items));
+        let (user_rows, item_rows) = (user_rows.as_slice(), item_rows.as_slice());
+        let round = Round { users, items, ratings, weights, borders: &borders, user_rows, item_rows };
+        self.round(program, &round, settings)
+    }
+
+    /// Learns from each rating of a round in turn; returns the sum of their losses, each before that.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn round(
+        &mut self,
+        program: &mut dyn Program,
+        round: &Round<'_>,
+        settings: StepSettings,
+    ) -> Result<f64> {
+        if round.users.is_empty() {
+            return Ok(0.0);
+        }
+        let scalars = self.optimiser.advance(&mut self.clock, settings.learning_rate, settings.beta1);
+        let indices = |name, values| Feed { name, values: FeedValues::Indices(values) };
+        let mut feeds = vec![indices(USER, round.users), indices(ITEM, round.items), floats(RATING, round.ratings)];
+        if self.options.is_weighted {
+            feeds.push(floats(WEIGHT, round.weights));
+        }
+        feeds.extend(scalars.iter().map(|(name, value)| floats(name, std::slice::from_ref(value))));
+        let rows = [(USER, round.user_rows), (ITEM, round.item_rows)];
+        program.each(&feeds, &Blocks { borders: round.borders, rows: &rows }).map(f64::from)
     }
 
     /// A state of the program that the feeder runs, all its rows as after the last step.

@@ -69,7 +69,7 @@ impl Needs {
     /// - A training rating takes 12 bytes (user, item, rating) and 4 with a weight; 8 more of one and 8 of a held out one while they
     ///   are put in order; a validation row 20; a seen pair 4.
     /// - A user or item takes for each factor, filled up to 16, the value and what the optimiser remembers: two moments (12
-    ///   bytes) or with SGD one (8). `patience` keeps the values of the best epoch (4). Storing adds a copy here and one
+    ///   bytes), with SGD one (8), with classic SGD none (4). `patience` keeps the values of the best epoch (4). Storing adds a copy here and one
     ///   in the host's transaction (8).
     ///
     /// Dictionaries, the layers of an 'mlp', batches and a library's own memory are left out: small beside these, or not known.
@@ -83,6 +83,7 @@ impl Needs {
         let arrays = match config.optimiser.rule {
             Rule::AdamW { .. } | Rule::Adam { .. } => 3,
             Rule::Sgd => 2,
+            Rule::Classic => 1,
         };
         Self {
             ordering: n_train * (rating + 2 * FLOAT) + n_valid * 5 * FLOAT,

@@ -2,7 +2,9 @@
 //!
 //! Training drives an [`Engine`](crate::graph::Engine) and does not know which one: who starts it chooses.
 
+mod classic;
 mod config;
+mod deal;
 mod feeds;
 mod fit;
 mod memory;

@@ -143,7 +143,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "weight_decay",
         Kind::RealOr(0.0, 100.0, &["auto"]),
         "'auto'",
-        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for 'adam' and 'sgd'; 'auto' is 0.2 and 0",
+        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for the others; 'auto' is 0.2 for 'adamw', 0.1 for 'classic_sgd', else 0",
     ),
     row(
         "l2",
@@ -153,9 +153,9 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     row(
         "optimizer",
-        Kind::Word(&["adamw", "adam", "sgd"]),
+        Kind::Word(&["adamw", "adam", "sgd", "classic_sgd"]),
         "'adamw'",
-        "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas",
+        "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas; 'classic_sgd' learns from one rating at a time, betas and eps do not count: try learning_rate := 0.02, epochs := 16",
     ),
     row(
         "updates",
@@ -180,7 +180,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "batch_size",
         Kind::WholeOr(1, 1 << 24, &["auto", "full"]),
         "'auto'",
-        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8; 'full' is all of them",
+        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8, and 1 for 'classic_sgd'; 'full' is all of them",
     ),
     row(
         "accumulate",

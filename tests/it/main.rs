@@ -1,6 +1,7 @@
 //! Tests of the core and of the engines, in one binary.
 
 mod behaviour;
+mod classic;
 mod core;
 mod evaluators;
 mod fused;

@@ -23,32 +23,41 @@ pub(super) struct Judged {
 pub(super) fn ranged(sum: f32, range: Option<(f32, f32)>) -> (f32, f32) {
     match range {
         None => (sum, 1.0),
-        Some((width, lowest)) => {
-            let share = sigmoid(sum);
-            (share * width + lowest, width * (share * (1.0 - share)))
-        }
+        Some(range) => stretched(sigmoid(sum), range),
     }
+}
+
+/// The score of a share of the range `(width, lowest)`, which is a sigmoid, and the score's slope.
+#[inline(always)]
+pub(super) fn stretched(share: f32, (width, lowest): (f32, f32)) -> (f32, f32) {
+    (share * width + lowest, width * (share * (1.0 - share)))
 }
 
 #[inline(always)]
 pub(super) fn squared_errors(sums: &[f32; LANES], range: Option<(f32, f32)>, targets: &[f32; LANES]) -> Judged {
     let mut judged = Judged::default();
+    // Asked once, so that no lane has to.
     match range {
         None => {
             for lane in 0..LANES {
-                let error = sums[lane] - targets[lane];
-                (judged.costs[lane], judged.slopes[lane]) = (error * error, 2.0 * error);
+                (judged.costs[lane], judged.slopes[lane]) = squared_error(sums[lane], 1.0, targets[lane]);
             }
         }
         Some(_) => {
             for lane in 0..LANES {
                 let (score, slope) = ranged(sums[lane], range);
-                let error = score - targets[lane];
-                (judged.costs[lane], judged.slopes[lane]) = (error * error, 2.0 * error * slope);
+                (judged.costs[lane], judged.slopes[lane]) = squared_error(score, slope, targets[lane]);
             }
         }
     }
     judged
+}
+
+/// The cost of a score with a slope, and the cost's slope.
+#[inline(always)]
+pub(super) fn squared_error(score: f32, slope: f32, target: f32) -> (f32, f32) {
+    let error = score - target;
+    (error * error, 2.0 * error * slope)
 }
 
 /// A sample's cost and slope.

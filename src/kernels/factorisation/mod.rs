@@ -9,6 +9,7 @@
 //! which the rows that a batch repeats take their part once.
 
 mod classes;
+mod classic;
 mod dense;
 mod layout;
 mod loss;
@@ -19,6 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use classic::{ClassicPass, Pace, Round};
 pub use dense::{Decay, Dense};
 pub use layout::{Block, Layout, Memory, Side};
 pub use loss::Loss;

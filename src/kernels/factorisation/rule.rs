@@ -107,6 +107,11 @@ impl Lanes {
         Self::of(layout.blocks(), |lane| is_factor(lane) || is_bias(lane), is_factor, penalty)
     }
 
+    /// What is learned and what decays of a block of a row, where there is such a block.
+    pub(super) fn of_block(&self, block: usize) -> Option<(Block, Block)> {
+        self.blocks.get(block).map(|block| (block.learned, block.decayed))
+    }
+
     /// Lanes of a row of `n` parameters that has no side.
     pub(super) fn plain(n: usize, decays: bool, penalty: f32) -> Self {
         Self::of(n.div_ceil(LANES), |lane| lane < n, |lane| decays && lane < n, penalty)
@@ -207,7 +212,8 @@ pub(super) fn missed_since<'a>(clock: i32, settings: &Settings, history: History
 #[inline(always)]
 pub(super) fn catch_up(row: &mut [Block], memory: Memory, lanes: &Lanes, settings: &Settings, missed: Missed<'_>) {
     match (missed, memory) {
-        (Missed::Steps([]), _) => {}
+        // Only the pass over single ratings remembers nothing, and it misses nothing.
+        (Missed::Steps([]), _) | (_, Memory::Nothing) => {}
         (Missed::Steps(steps), Memory::Both) => replay_adam(row, lanes, steps),
         (Missed::Steps(steps), Memory::First) => replay_sgd(row, lanes, steps),
         (Missed::Leap(leap), Memory::Both) => leap_adam(row, lanes, leap, settings.epsilon),
@@ -301,6 +307,15 @@ pub(super) fn update(row: &mut [Block], gradient: &[Block], memory: Memory, lane
                 let g = slope(gradient, &p_now, own);
                 adam(&mut p_now, &mut m_now, &mut v_now, &g, &own.decayed, settings);
                 (*p, *m, *v) = (p_now, m_now, v_now);
+            }
+        }
+        Memory::Nothing => {
+            for ((p, own), gradient) in row.iter_mut().zip(&lanes.blocks).zip(gradient) {
+                let (mut p_now, g) = (*p, slope(gradient, p, own));
+                for lane in 0..LANES {
+                    p_now[lane] -= settings.step_size * g[lane];
+                }
+                *p = p_now;
             }
         }
         Memory::First => {

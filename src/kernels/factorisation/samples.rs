@@ -6,6 +6,7 @@ use super::loss::{Judged, cross_entropy, squared_errors};
 use super::rule::{History, Settings};
 use super::step::Batch;
 use crate::kernels::memory::SharedRows;
+use crate::kernels::wide::total;
 use crate::kernels::{Groups, LANES};
 
 /// How many samples ahead of their use rows are asked for.
@@ -134,14 +135,7 @@ pub(super) fn dot(a: &[Block], b: &[Block]) -> f32 {
             sums[lane] += a[lane] * b[lane];
         }
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    sums[0]
+    total(sums)
 }
 
 #[inline(always)]

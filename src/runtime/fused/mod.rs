@@ -5,6 +5,7 @@
 //! layout of [`kernels::factorisation`](crate::kernels::factorisation), not in the shapes of the graph; [`states`] goes between
 //! them, so that states have the graph's names and shapes for whoever asks.
 
+mod classic;
 mod context;
 mod given;
 mod operator;
@@ -13,6 +14,7 @@ mod program;
 mod states;
 mod tables;
 
+pub use classic::ClassicProgram;
 pub use program::FusedProgram;
 pub use tables::{Tables, TablesProgram};
 
@@ -24,6 +26,7 @@ use crate::runtime::recognise::{Factorisation, StepRule};
 impl Factorisation {
     fn layout(&self) -> Layout {
         let memory = match self.rule {
+            StepRule::Classic => Memory::Nothing,
             StepRule::Sgd => Memory::First,
             StepRule::AdamW | StepRule::Adam => Memory::Both,
         };

@@ -42,6 +42,11 @@ pub fn next_name(owned: &str) -> String {
 
 /// The bytes of a model that is the operator alone.
 pub fn model() -> Vec<u8> {
+    model_of(NAME, &INPUTS, N_OWNED)
+}
+
+/// The bytes of a model that is one operator of ours alone, of whose inputs the first `n_owned` are outputs, too, behind the loss.
+pub(super) fn model_of(operator: &str, inputs: &[(&str, bool)], n_owned: usize) -> Vec<u8> {
     let value = |name: &str, is_whole: bool, rank: usize| ValueInfoProto {
         name: Some(name.to_owned()),
         r#type: Some(TypeProto {
@@ -56,13 +61,13 @@ pub fn model() -> Vec<u8> {
         }),
     };
     let mut graph = GraphProto { name: Some("step".to_owned()), ..GraphProto::default() };
-    graph.input = INPUTS.map(|(name, is_whole)| value(name, is_whole, 1)).to_vec();
+    graph.input = inputs.iter().map(|(name, is_whole)| value(name, *is_whole, 1)).collect();
     graph.output.push(value(LOSS, false, 0));
-    graph.output.extend(INPUTS[..N_OWNED].iter().map(|(name, is_whole)| value(&next_name(name), *is_whole, 1)));
+    graph.output.extend(inputs[..n_owned].iter().map(|(name, is_whole)| value(&next_name(name), *is_whole, 1)));
     graph.node.push(NodeProto {
         input: graph.input.iter().filter_map(|input| input.name.clone()).collect(),
         output: graph.output.iter().filter_map(|output| output.name.clone()).collect(),
-        op_type: Some(NAME.to_owned()),
+        op_type: Some(operator.to_owned()),
         domain: Some(DOMAIN.to_owned()),
         ..NodeProto::default()
     });

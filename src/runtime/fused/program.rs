@@ -1,7 +1,7 @@
 //! A training by the fused operator: the states of the graph in the operator's layout, bound in place.
 
 use ort::memory::Allocator;
-use ort::operator::OperatorDomain;
+use ort::operator::{Operator, OperatorDomain};
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
@@ -55,7 +55,8 @@ impl FusedProgram {
         let constants = (factorisation.mu, factorisation.range);
         let biases = [factorisation.user_bias, factorisation.item_bias];
         let make = move || Step::new(Level::best(), layout, loss, constants, biases, penalty);
-        let session = session(library, StepOperator { make, reach, threads }, threads).map_err(failed)?;
+        let operator = StepOperator { make, reach, threads };
+        let session = session(library, operator, &operator::model(), threads).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let mut states = States::new(factorisation, initial).map_err(failed)?;
         let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
@@ -118,16 +119,17 @@ impl Program for FusedProgram {
 }
 
 /// A session of the operator alone. It computes with subnormal numbers as they are, as Rust code expects it.
-fn session<F: Fn() -> Step + Send + Sync + 'static>(
+pub(super) fn session(
     library: &'static Library,
-    operator: StepOperator<F>,
+    operator: impl Operator + 'static,
+    model: &[u8],
     threads: usize,
 ) -> ort::Result<Session> {
     // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
     let _mode = SubnormalsAreZero::on_this_thread();
     session_builder(library, threads)?
         .with_operators(OperatorDomain::new(DOMAIN)?.add(operator)?)?
-        .commit_from_memory(&operator::model())
+        .commit_from_memory(model)
 }
 
 /// What one step is given.

@@ -139,6 +139,7 @@ impl Operator for WholeOperator {
 
 fn n_states(memory: Memory) -> usize {
     match memory {
+        Memory::Nothing => 1,
         Memory::First => 2,
         Memory::Both => 3,
     }

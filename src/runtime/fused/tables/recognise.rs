@@ -121,6 +121,8 @@ fn tables(step: &Step, optimiser: &Optimiser) -> Option<Tables> {
         Rule::AdamW { .. } => (Memory::Both, 0.0),
         Rule::Adam { .. } => (Memory::Both, optimiser.weight_decay as f32),
         Rule::Sgd => (Memory::First, optimiser.weight_decay as f32),
+        // One rating at a time is for models without layers.
+        Rule::Classic => return None,
     };
     let side = |(index, factors, biases): (&'static str, &str, &str)| -> Option<Side> {
         let values = column(factors)?;
@@ -161,7 +163,9 @@ fn whole(step: &Step, optimiser: &Optimiser, state: NodeId, penalty: f32) -> Opt
         let found = template.find(step)?;
         let decay = match optimiser.rule {
             Rule::AdamW { .. } => Decay { decays, penalty: 0.0 },
-            Rule::Adam { .. } | Rule::Sgd => Decay { decays: false, penalty: if decays { penalty } else { 0.0 } },
+            Rule::Adam { .. } | Rule::Sgd | Rule::Classic => {
+                Decay { decays: false, penalty: if decays { penalty } else { 0.0 } }
+            }
         };
         let (gradient, states) = (found.node(gradient)?, template.states().collect());
         Some(Whole { states, gradient, decay, replaced: template.computed(&found) })
