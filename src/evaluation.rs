@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::error::Result;
 use crate::ids::{ItemIdx, UserIdx};
-use crate::metrics::{Judged, Ranking, RankingTotals, Scores};
+use crate::metrics::{Judged, Ranking, RankingTotals, Scores, Tally};
 use crate::ratings::{MeasuredItem, MeasuredRating, Seen};
 use crate::score::{Embeddings, Prediction, Predictor, most_rated};
 
@@ -52,23 +52,24 @@ pub struct RankingOptions {
 /// # Errors
 /// A failure of the predictor's network.
 pub fn rating_metrics(predictor: &mut Predictor, subject: Subject<'_>, rows: &[MeasuredRating]) -> Result<Vec<Metric>> {
-    let (mut judged, mut n_known) = (Vec::with_capacity(rows.len()), 0);
+    let [mut model, mut mean, mut biases] = [Tally::new(subject.levels); 3];
+    let mut n_known = 0;
     predictor.judge(
         rows,
         |row| (row.user, row.item.known()),
         |row, Prediction { rating, level, score }| {
-            judged.push(Judged { rating: row.value, prediction: rating, level });
+            model.add(Judged { rating: row.value, prediction: rating, level });
             n_known += usize::from(score.is_some());
         },
     )?;
-    let score = |judged: &mut dyn Iterator<Item = Judged>| Scores::of(judged, subject.levels);
-    let plain = |row: &MeasuredRating, prediction| Judged { rating: row.value, prediction, level: None };
-    let scores = [
-        score(&mut judged.into_iter()),
-        score(&mut rows.iter().map(|row| plain(row, subject.mean as f32))),
-        score(&mut rows.iter().map(|row| plain(row, subject.embeddings.baseline(row.user, row.item.known())))),
-    ];
-    let [Some(model), Some(mean), Some(biases)] = scores else { return Ok(Vec::new()) };
+    for row in rows {
+        let plain = |prediction| Judged { rating: row.value, prediction, level: None };
+        mean.add(plain(subject.mean as f32));
+        biases.add(plain(subject.embeddings.baseline(row.user, row.item.known())));
+    }
+    let [Some(model), Some(mean), Some(biases)] = [model, mean, biases].map(|tally| tally.scores()) else {
+        return Ok(Vec::new());
+    };
     let metric = |name: &str, of: &dyn Fn(&Scores) -> Option<f64>, better: Better| {
         Metric::new(name, [of(&model), of(&mean), of(&biases), None], better)
     };

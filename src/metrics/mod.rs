@@ -8,4 +8,4 @@ mod rating;
 
 pub use confusion::{Cell, Confusion};
 pub use ranking::{Ranking, RankingTotals};
-pub use rating::{Judged, Scores, nearest};
+pub use rating::{Judged, Scores, Tally, nearest};

@@ -34,27 +34,52 @@ pub struct Scores {
     pub accuracy: Option<f64>,
 }
 
+/// The errors of predictions on their way to [`Scores`]: sums in `f64`, in the order of the predictions.
+#[derive(Clone, Copy, Debug)]
+pub struct Tally<'a> {
+    levels: Option<&'a [f32]>,
+    n: usize,
+    n_right: usize,
+    squares: f64,
+    magnitudes: f64,
+}
+
+impl<'a> Tally<'a> {
+    /// Nothing yet. `levels` are the distinct ratings, ascending.
+    pub fn new(levels: Option<&'a [f32]>) -> Self {
+        Self { levels, n: 0, n_right: 0, squares: 0.0, magnitudes: 0.0 }
+    }
+
+    /// Adds a prediction.
+    pub fn add(&mut self, judged: Judged) {
+        let error = f64::from(judged.rating) - f64::from(judged.prediction);
+        self.n += 1;
+        self.squares += error * error;
+        self.magnitudes += error.abs();
+        let is_right = |levels: &[f32]| judged.predicted_level(levels) == Some(judged.rating);
+        self.n_right += usize::from(self.levels.is_some_and(is_right));
+    }
+
+    /// The scores of all predictions so far; `None` where there are none.
+    pub fn scores(&self) -> Option<Scores> {
+        let mean = |sum: f64| sum / self.n as f64;
+        (self.n > 0).then(|| Scores {
+            n: self.n,
+            mse: mean(self.squares),
+            mae: mean(self.magnitudes),
+            accuracy: self.levels.map(|_| mean(self.n_right as f64)),
+        })
+    }
+}
+
 impl Scores {
     /// Scores predictions in one pass; `None` where there are none.
     ///
-    /// `levels` are the distinct ratings, ascending. Sums are in `f64`, in the order of the predictions.
+    /// `levels` are the distinct ratings, ascending.
     pub fn of(judged: impl IntoIterator<Item = Judged>, levels: Option<&[f32]>) -> Option<Self> {
-        let (mut n, mut n_right) = (0, 0);
-        let (mut squares, mut magnitudes) = (0.0, 0.0);
-        for one in judged {
-            let error = f64::from(one.rating) - f64::from(one.prediction);
-            n += 1;
-            squares += error * error;
-            magnitudes += error.abs();
-            n_right += usize::from(levels.is_some_and(|levels| one.predicted_level(levels) == Some(one.rating)));
-        }
-        let mean = |sum: f64| sum / n as f64;
-        (n > 0).then(|| Self {
-            n,
-            mse: mean(squares),
-            mae: mean(magnitudes),
-            accuracy: levels.map(|_| mean(n_right as f64)),
-        })
+        let mut tally = Tally::new(levels);
+        judged.into_iter().for_each(|one| tally.add(one));
+        tally.scores()
     }
 
     /// Root mean squared error: the square root of `mse`.

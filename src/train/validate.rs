@@ -1,7 +1,7 @@
 //! How good a model is on the validation rows.
 
 use crate::error::Result;
-use crate::metrics::{Judged, Scores};
+use crate::metrics::{Judged, Tally};
 use crate::model::Objective;
 use crate::ratings::{Dataset, class_of};
 use crate::score::{Classes, Prediction, Predictor};
@@ -15,16 +15,16 @@ use crate::train::report::ValidScores;
 pub(super) fn validate(predictor: &mut Predictor, dataset: &Dataset, plan: &Plan) -> Result<Option<ValidScores>> {
     let classes = predictor.classes().cloned();
     let mut entropies = CrossEntropies { plan, classes: classes.as_ref(), sum: 0.0, n: 0 };
-    let mut judged = Vec::with_capacity(dataset.valid.len());
+    let mut tally = Tally::new(dataset.levels.as_deref());
     predictor.judge(
         &dataset.valid,
         |row| (row.user, row.item),
         |row, Prediction { rating, level, score }| {
-            judged.push(Judged { rating: row.value, prediction: rating, level });
+            tally.add(Judged { rating: row.value, prediction: rating, level });
             entropies.add(row.value, score);
         },
     )?;
-    let Some(scores) = Scores::of(judged, dataset.levels.as_deref()) else { return Ok(None) };
+    let Some(scores) = tally.scores() else { return Ok(None) };
     let loss = match plan.model.objective {
         Objective::MeanSquaredError => Some(scores.mse),
         Objective::HalfSquaredSum => Some(scores.mse * scores.n as f64 / 2.0),
