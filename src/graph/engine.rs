@@ -91,7 +91,8 @@ pub trait Program: Send {
     /// An unknown name.
     fn state(&self, name: &str) -> Result<Vec<f32>>;
 
-    /// Which operators run: `fused`, or `stock` where each operation of the graph is one.
+    /// Which operators run: `fused`, `fused tables` where layers between the tables are stock ones, or `stock` where each operation of
+    /// the graph is one.
     fn operators(&self) -> &'static str {
         "stock"
     }

@@ -35,7 +35,7 @@ pub struct OnnxEngine {
 /// Which operators a step may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operators {
-    /// A fused one where the step is such and the device the CPU, else stock ones.
+    /// Fused ones for as much of the step as they can compute, where the device is the CPU, else stock ones.
     Auto,
     /// Stock ones, one for each operation.
     Stock,
@@ -75,6 +75,7 @@ impl OnnxEngine {
         Ok(Some(Box::new(program)))
     }
 
+    /// A session of stock operators alone.
     fn session(&self, model: &[u8], threads: usize, device: Device) -> ort::Result<Session> {
         // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
         let _mode = SubnormalsAreZero::on_this_thread();
@@ -159,9 +160,8 @@ impl Program for OnnxProgram {
 /// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
 /// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
 pub fn session_builder(library: &'static Library, threads: usize) -> ort::Result<SessionBuilder> {
-    let b = Session::builder(library.environment())?;
-    let b = if let Ok(p) = std::env::var("COFI_PROFILE") { b.with_profiling(p)? } else { b };
-    Ok(b.with_optimization_level(GraphOptimizationLevel::Disable)?
+    Ok(Session::builder(library.environment())?
+        .with_optimization_level(GraphOptimizationLevel::Disable)?
         .with_log_level(LogLevel::Fatal)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
