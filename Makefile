@@ -9,10 +9,10 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release report_test lint check demo data bench seeds clean clean_all
+.PHONY: help configure debug release test test_debug test_release report_test lint check demo data bench bench-peers quality seeds clean clean_all
 
 help:  ## say what each target does
-	@sed -n 's/^\([a-z_]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 configure: configure/venv/done configure/venv-1.5/done configure/venv-vss/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
 
@@ -72,17 +72,38 @@ data/ml-100k/done: scripts/movielens.py | configure/venv/done
 demo: release data  ## a recommender for MovieLens 100K in a real DuckDB
 	@$(PYTHON) scripts/demo.py
 
-bench: release data configure/venv-torch/done  ## MSE on MovieLens 100K, three seeds, beside a PyTorch loop where PyTorch can be had
-	@configure/venv-torch/bin/python benches/quality.py
+# The limits and the loops under criterion, then SQL on synthetic tables.
+bench: release  ## limits of the machine, the innermost loops, and SQL end to end, as ratios: a few minutes
+	cargo bench --manifest-path benches/kernels/Cargo.toml
+	@$(PYTHON) benches/sql.py
+
+bench-peers: release data configure/venv-peers/done configure/libmf/done  ## cofi beside its peers on MovieLens 100K and a synthetic million: about an hour
+	@configure/venv-peers/bin/python benches/peers/compare.py ml-100k
+	@configure/venv-peers/bin/python benches/peers/ranking.py
+	@configure/venv-peers/bin/python benches/peers/compare.py million --repeat 2
+	@configure/venv-peers/bin/python benches/peers/ranking.py build/bench/million.duckdb
+
+quality: release data configure/venv-peers/done  ## MSE on MovieLens 100K, three seeds, beside a PyTorch loop where PyTorch can be had
+	@configure/venv-peers/bin/python benches/quality.py
 
 seeds: release data  ## the recipes that cofi comes from, in SQL, beside the figures of their authors: about twenty minutes
 	@$(PYTHON) benches/seeds.py
 
-# PyTorch is the peer to compare with, not a requirement: without it the comparison is left out, and said to be.
-configure/venv-torch/done: scripts/hosts/duckdb-2.0.txt
+# Peers are there to be compared with, not required: one that cannot be had is left out, and said to be. 6.5 GB, most of it PyTorch.
+configure/venv-peers/done: scripts/hosts/duckdb-2.0.txt
 	@$(PYTHON3) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check torch || echo "bench: no PyTorch here, its column stays empty"
+	@for peer in torch fastai scikit-surprise cmfrec implicit; do \
+	  $(@D)/bin/python -m pip install --quiet --disable-pip-version-check $$peer || echo "bench-peers: no $$peer here, it is left out"; \
+	done
+	@touch $@
+
+# Twice: as the crate builds LIBMF, and as LIBMF's own Makefile does.
+configure/libmf/done: benches/peers/libmf/Cargo.lock benches/peers/libmf/src/main.rs
+	@CARGO_TARGET_DIR=$(@D)/crate cargo build --quiet --release --manifest-path benches/peers/libmf/Cargo.toml \
+	  || echo "bench-peers: no libmf here, it is left out"
+	@CXXFLAGS="-march=native -fopenmp -DUSEOMP" CARGO_TARGET_DIR=$(@D)/native cargo build --quiet --release --manifest-path benches/peers/libmf/Cargo.toml \
+	  || echo "bench-peers: no libmf with OpenMP here, it is left out"
 	@touch $@
 
 clean:  ## remove what was built

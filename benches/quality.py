@@ -19,6 +19,7 @@ import numpy
 
 try:
     import torch
+    from peers import torch_loop
 except ImportError:
     torch = None
 
@@ -91,53 +92,15 @@ def with_torch(train, held, spec, seed, threads):
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     begin = time.monotonic()
-    low, high, init, batch_size = spec["lo"], spec["hi"], spec["init_std"], spec["ratings_per_step"]
-    n_users, n_items = (int(max(train[:, side].max(), held[:, side].max())) + 1 for side in (0, 1))
-    tables = [torch.empty(n, width) for n, width in ((n_users, N_FACTORS), (n_items, N_FACTORS), (n_users, 1), (n_items, 1))]
-    for table in tables:
-        torch.nn.init.trunc_normal_(table, std=init, a=-2 * init, b=2 * init)
-        table.requires_grad_(True)
-
-    def predict(users, items):
-        user_factors, item_factors, user_bias, item_bias = (
-            torch.nn.functional.embedding(ids, table) for ids, table in zip((users, items, users, items), tables)
-        )
-        score = spec["mu"] + user_bias[:, 0] + item_bias[:, 0] + (user_factors * item_factors).sum(1)
-        return low + (high - low) * torch.sigmoid(score)
-
-    users, items = torch.from_numpy(train[:, 0].copy()), torch.from_numpy(train[:, 1].copy())
-    ratings = torch.from_numpy(train[:, 2].astype(numpy.float32))
-    # The factors decay, the biases do not.
-    decay = 0.2 if spec["weight_decay"] == "auto" else spec["weight_decay"]
-    groups = [{"params": tables[:2], "weight_decay": decay}, {"params": tables[2:], "weight_decay": 0}]
-    optimiser = torch.optim.AdamW(groups, eps=spec["eps"])
-    n_steps, step = spec["epochs"] * -(-len(ratings) // batch_size), 0
-    for _ in range(spec["epochs"]):
-        for rows in torch.randperm(len(ratings)).split(batch_size):
-            rate, beta1 = one_cycle(step / n_steps, spec["learning_rate"])
-            step += 1
-            for group in optimiser.param_groups:
-                group["lr"], group["betas"] = rate, (beta1, spec["betas"][1])
-            optimiser.zero_grad()
-            torch.nn.functional.mse_loss(predict(users[rows], items[rows]), ratings[rows]).backward()
-            optimiser.step()
+    sizes = tuple(int(max(train[:, side].max(), held[:, side].max())) + 1 for side in (0, 1))
+    predict = torch_loop.train(
+        train[:, 0], train[:, 1], train[:, 2], sizes, N_FACTORS,
+        low=spec["lo"], high=spec["hi"], mu=spec["mu"], init=spec["init_std"], epochs=spec["epochs"], batch=spec["ratings_per_step"],
+        rate=spec["learning_rate"], decay=0.2 if spec["weight_decay"] == "auto" else spec["weight_decay"],
+        beta2=spec["betas"][1], eps=spec["eps"],
+    )  # fmt: skip
     seconds = time.monotonic() - begin
-    with torch.no_grad():
-        found = predict(torch.from_numpy(held[:, 0].copy()), torch.from_numpy(held[:, 1].copy())).numpy()
-    return float(((found - held[:, 2]) ** 2).mean()), seconds
-
-
-def one_cycle(progress: float, highest: float) -> tuple[float, float]:
-    """fastai's schedule: learning rate and beta1 after a share of all steps."""
-
-    def cosine(start, end, share):
-        return start + (1 - numpy.cos(numpy.pi * share)) * (end - start) / 2
-
-    if progress < 0.25:
-        share = progress / 0.25
-        return cosine(highest / 25, highest, share), cosine(0.95, 0.85, share)
-    share = (progress - 0.25) / 0.75
-    return cosine(highest, highest / 1e5, share), cosine(0.85, 0.95, share)
+    return float(((predict(held[:, 0], held[:, 1]) - held[:, 2]) ** 2).mean()), seconds
 
 
 if __name__ == "__main__":

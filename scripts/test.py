@@ -73,11 +73,21 @@ def test(tally, profile):
     tally.part(
         "Rust tests", cargo, count_cargo, COFI_REQUIRE_ONNXRUNTIME="1", ORT_DYLIB_PATH=str(onnxruntime / library)
     )
+    sanitized(tally)
     tally.part("SQL tests [both DuckDBs]", ["cargo", "run", "--quiet", *HOST_TESTS], count_cargo, **environment)
     for version, environment_folder in HOSTS.items():
         python = [str(ROOT / environment_folder / "bin/python"), "-m", "unittest", "discover", "--verbose"]
         command = [*python, "--start-directory", "tests/process", "--pattern", "*.py"]
         tally.part(f"process tests [duckdb {version}]", command, count_unittest, **environment)
+
+
+def sanitized(tally):
+    """The innermost loops with AddressSanitizer, which the stable compiler carries, but calls unstable."""
+    binary = ROOT / "build/kernels-sanitized"
+    binary.parent.mkdir(exist_ok=True)
+    compiler = ["rustc", "--edition", "2024", "--test", "-Zsanitizer=address", "-C", "opt-level=1", "-C", "debug-assertions=on"]
+    tally.part("kernels for AddressSanitizer", [*compiler, "-o", str(binary), "tests/sanitizer/kernels.rs"], count_status, RUSTC_BOOTSTRAP="1")
+    tally.part("kernels under AddressSanitizer", [str(binary)], count_cargo)
 
 
 def count_status(whole):

@@ -46,10 +46,10 @@ impl Rng {
     ///
     /// D. Lemire: "Fast random integer generation in an interval", ACM TOMACS 29, 2019.
     pub fn below(&mut self, n: u32) -> u32 {
-        let unfair = n.wrapping_neg().checked_rem(n).unwrap_or(0);
         loop {
             let product = (self.next_u64() >> 32) * u64::from(n);
-            if product as u32 >= unfair {
+            // What is unfair is less than `n`, so the division is seldom needed.
+            if product as u32 >= n || product as u32 >= n.wrapping_neg().checked_rem(n).unwrap_or(0) {
                 return (product >> 32) as u32;
             }
         }

@@ -47,6 +47,11 @@ impl Context {
         (!value.is_null()).then(|| value.to_string())
     }
 
+    /// The setting `memory_limit` in bytes; `None` where the host does not say a number.
+    pub fn memory_limit(&self) -> Option<u64> {
+        bytes(&self.setting("memory_limit")?)
+    }
+
     /// The setting `cofi_onnxruntime`: the ONNX Runtime that the caller names, where there is one.
     pub fn library(&self) -> Option<String> {
         self.setting("cofi_onnxruntime").filter(|path| !path.is_empty())
@@ -98,6 +103,15 @@ impl Drop for Context {
     }
 }
 
+/// What the host's `18.6 GiB` says. It cuts what is behind the first place after the point, so the most that it may be.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let number: f64 = number.parse().ok()?;
+    let power = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].iter().position(|name| *name == unit)?;
+    // A number too large for the type becomes its largest.
+    Some(((number + 0.1) * 1024f64.powi(power as i32)) as u64)
+}
+
 /// Why a table that the caller sees is not one that cofi's connection sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
@@ -105,4 +119,25 @@ pub enum Visibility {
     Temporary,
     /// Created by the caller's transaction, which is not yet committed.
     Uncommitted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_the_host_writes_them() {
+        // What DuckDB 2.0.0 shows for '2GB', '100MB', '20GiB', '-1'.
+        for (text, least, most) in [
+            ("1.8 GiB", 2_000_000_000, 2_100_000_000),
+            ("95.3 MiB", 100_000_000, 100_100_000),
+            ("20.0 GiB", 20 << 30, 21 << 30),
+            ("16383.9 PiB", 16_383 << 50, u64::MAX),
+            ("0 bytes", 0, 1),
+        ] {
+            let limit = bytes(text).unwrap();
+            assert!((least..=most).contains(&limit), "{text}: {limit}");
+        }
+        assert_eq!([bytes(""), bytes("much"), bytes("1.8 GB"), bytes("x GiB")], [None; 4]);
+    }
 }

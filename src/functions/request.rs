@@ -8,10 +8,13 @@ use crate::functions::arguments::Arguments;
 use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
 use crate::graph::Engine;
-use crate::ratings::{Dataset, DatasetBuilder, Split};
+use crate::ratings::{Dataset, DatasetBuilder, Held, Split};
 use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators};
-use crate::store::{ModelName, NamedColumns, Session, Source, Store};
-use crate::train::{self, OptionValue, Options, Spec, TrainConfig, Training, WarmStart, preset};
+use crate::store::{ModelName, NamedColumns, Session, Source, Store, Threads};
+use crate::train::{self, Needs, OptionValue, Options, Sizes, Spec, TrainConfig, Training, WarmStart, preset};
+
+/// Bytes that a rating takes at some time, on whichever side it is.
+const LEAST_OF_A_RATING: u64 = 20;
 
 /// A training that can be begun any number of times.
 pub struct Request {
@@ -34,6 +37,8 @@ pub struct Request {
     library: Option<String>,
     /// The setting `threads`.
     threads: usize,
+    /// The setting `memory_limit` in bytes.
+    memory_limit: Option<u64>,
     /// The setting `enable_progress_bar`.
     pub show_progress: bool,
 }
@@ -128,6 +133,7 @@ impl Request {
             place,
             library: call.context.library(),
             threads,
+            memory_limit: call.context.memory_limit(),
             show_progress: call.context.setting("enable_progress_bar").is_some_and(|setting| setting == "true"),
         })
     }
@@ -207,7 +213,7 @@ impl Request {
         }
     }
 
-    /// Reads the ratings, all columns in one pass.
+    /// Reads the ratings, all columns in one pass, as long as the training can fit in `memory_limit`.
     fn read_ratings(&self, session: &Session) -> Result<Dataset> {
         let (user_kind, item_kind) = (self.ratings.user_kind, self.ratings.item_kind);
         let by_time = self.ratings.columns.time.is_some() && self.validation_fraction > 0.0;
@@ -216,12 +222,30 @@ impl Request {
             false => Split::Pairs { fraction: self.validation_fraction, seed: self.config.seed },
         };
         let held_out = by_time.then_some(self.validation_fraction);
-        let mut builder = DatasetBuilder::new(user_kind, item_kind, split);
-        session.stream(&self.ratings.to_sql(user_kind, item_kind, held_out), |batch| builder.push(batch))?;
-        if let Some((validation, _)) = &self.validation {
-            session.stream(&validation.to_sql(user_kind, item_kind, None), |batch| builder.push_validation(batch))?;
+        let mut config = self.config.clone();
+        if self.warm_start {
+            // Where no width is given, the stored one stays, which is not known here.
+            config.n_factors.get_or_insert(1);
         }
-        let dataset = builder.finish()?;
+        let fits = |sizes: Sizes| match self.memory_limit {
+            Some(limit) => Needs::of(&config, sizes).check(limit),
+            None => Ok(()),
+        };
+        // Fewer ratings than these fit whatever else there is.
+        let hopeless = self.memory_limit.unwrap_or(u64::MAX) / LEAST_OF_A_RATING;
+        if let Some(n_train) = self.ratings.count_if_large(session, hopeless)? {
+            fits(Sizes { n_train: n_train as usize, ..Sizes::default() })?;
+        }
+        let mut builder = DatasetBuilder::new(user_kind, item_kind, split).in_parts(self.threads);
+        let watch = |held: Held| fits(held.into());
+        let sql = self.ratings.to_sql(user_kind, item_kind, held_out);
+        builder.read(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
+        if let Some((validation, _)) = &self.validation {
+            let sql = validation.to_sql(user_kind, item_kind, None);
+            builder.read_validation(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
+        }
+        let dataset = builder.finish_on(&Threads(self.threads))?;
+        fits(Sizes::of(&dataset))?;
         match &self.validation {
             Some((_, text)) if dataset.valid.is_empty() => Err(Error::argument(
                 "validation",

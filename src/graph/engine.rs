@@ -1,6 +1,8 @@
 //! What runs a graph: the seam between how a model learns and where that is computed.
 
-use crate::error::Result;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 
 /// One training step: a graph, its loss, and what each state becomes.
@@ -20,6 +22,12 @@ pub struct Step {
 pub trait Engine: Send + Sync {
     /// Where a program of this engine runs: `cpu`, `cuda:0`, `interpreter`.
     fn device(&self) -> &str;
+
+    /// Whether a step that moves the rows of its batch takes less time here than one that moves all: as a graph of whole tables it
+    /// takes more.
+    fn gains_by_batch_rows(&self) -> bool {
+        false
+    }
 
     /// Makes a program that starts from the given values.
     ///
@@ -60,6 +68,23 @@ pub trait Program: Send {
     /// A missing, unknown or wrongly sized feed; a failure of the engine. The states are then of no use any more.
     fn step(&mut self, feeds: &[Feed<'_>]) -> Result<f32>;
 
+    /// Runs one step for each rating of `feeds` in turn, that is with `B = 1`, and returns the sum of their losses.
+    ///
+    /// What is fed has a value for each rating, or one for all. `blocks` cut the ratings into parts that share no rows, so that their
+    /// order makes no difference; an engine may run them side by side.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step); blocks that are not what they should be.
+    fn each(&mut self, feeds: &[Feed<'_>], blocks: &Blocks<'_>) -> Result<f32> {
+        let n = blocks.borders.last().copied().unwrap_or(0);
+        let mut sum = 0.0;
+        for place in 0..n {
+            let own = feeds.iter().map(|feed| feed.at(place, n)).collect::<Result<Vec<_>>>()?;
+            sum += f64::from(self.step(&own)?);
+        }
+        Ok(sum as f32)
+    }
+
     /// Copies a state out, row by row.
     ///
     /// # Errors
@@ -79,6 +104,34 @@ pub struct Feed<'a> {
     pub name: &'a str,
     /// Its values, row by row.
     pub values: FeedValues<'a>,
+}
+
+impl<'a> Feed<'a> {
+    /// The value of one of `n` ratings, or the one of all.
+    fn at(&self, place: usize, n: usize) -> Result<Feed<'a>> {
+        let values = match self.values {
+            FeedValues::Floats(values) if values.len() == n => values.get(place..=place).map(FeedValues::Floats),
+            FeedValues::Indices(values) if values.len() == n => values.get(place..=place).map(FeedValues::Indices),
+            FeedValues::Floats(&[_]) | FeedValues::Indices(&[_]) => Some(self.values),
+            _ => None,
+        };
+        match values {
+            Some(values) => Ok(Feed { name: self.name, values }),
+            None => Err(Error::new(format!(
+                "feed {}: expected one value for all of {n} ratings or one for each",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// Ratings in `P` parts of which no two share a row: what [`Program::each`] may run side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    /// Where each part starts among the ratings, and where the last one ends: `[P + 1]`.
+    pub borders: &'a [usize],
+    /// For each input of row numbers, by name, the range of rows that each part keeps to, `[P]`; no two of them overlap.
+    pub rows: &'a [(&'a str, &'a [Range<u32>])],
 }
 
 /// Values of either kind of element; a scalar is a slice of one.

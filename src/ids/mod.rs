@@ -5,15 +5,17 @@
 //! enter numeric code, and dense indices never leave it.
 
 mod builder;
+mod integers;
 mod lookup;
 mod slots;
+mod texts;
 mod vocabulary;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
-pub use builder::VocabularyBuilder;
+pub use builder::{InOrder, VocabularyBuilder};
 pub use vocabulary::{Texts, Vocabulary};
 
 /// A user's row in the embedding tables, below `U`.

@@ -1,9 +1,6 @@
 //! The dictionary of one side of the ratings.
 
-use std::hash::BuildHasher;
 use std::sync::OnceLock;
-
-use hashbrown::DefaultHashBuilder;
 
 use super::lookup::Lookup;
 use super::slots::{Slots, Wanted};
@@ -157,14 +154,6 @@ impl<T: Texts> Wanted for WantedTexts<'_, T> {
 
     fn is_at(&self, place: usize, index: usize) -> bool {
         self.keys.bytes(index) == self.ids.bytes(place)
-    }
-}
-
-/// The hash of an id within one process; its kind plays no part.
-pub(super) fn hash_of(hasher: &DefaultHashBuilder, id: Id<'_>) -> u64 {
-    match id {
-        Id::Integer(number) => hasher.hash_one(number),
-        Id::Text(text) => hasher.hash_one(text),
     }
 }
 

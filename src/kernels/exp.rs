@@ -15,15 +15,19 @@ const ROUNDER: f32 = 12_582_912.0;
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let inside = x.clamp(-87.0, 88.0);
-    let n = (inside * LOG2_E + ROUNDER) - ROUNDER;
+    let rounded = inside * LOG2_E + ROUNDER;
+    let n = rounded - ROUNDER;
     let r = (inside - n * LN_2_HIGH) - n * LN_2_LOW;
     let mut sum = 1.987_569_1e-4f32;
     for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
         sum = sum * r + coefficient;
     }
     let fraction = sum * (r * r) + r + 1.0;
-    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
-    if x < -80.0 { 0.0 } else { fraction * power }
+    // The whole number is in the lowest bits of what was rounded.
+    let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
+    // Worked out in any case: a branch would keep loops from being vectors.
+    let value = fraction * power;
+    if x < -80.0 { 0.0 } else { value }
 }
 
 /// The same of each number.

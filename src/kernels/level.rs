@@ -66,8 +66,24 @@ impl fmt::Display for Level {
 
 /// Compiles a function for every level: `per_level! { /// doc  pub fn name(a: A, b: B) -> R = body; }` makes
 /// `name(level, a, b)`, which calls `body(a, b)`, an `#[inline(always)]` function, compiled with the instructions of `level`.
+///
+/// `= body<4>` calls `body::<4, W>` with the level's [`Wide`](crate::kernels::wide::Wide).
 macro_rules! per_level {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident<$n:literal>;)*) => {$(
+        $crate::kernels::level::per_level! {
+            @each $(#[$meta])* $vis fn $name($($arg: $ty),*) $(-> $ret)? =
+                $body::<$n, $crate::kernels::wide::Portable>,
+                $body::<$n, $crate::kernels::wide::Avx2>,
+                $body::<$n, $crate::kernels::wide::Avx512>;
+        }
+    )*};
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path;)*) => {$(
+        $crate::kernels::level::per_level! {
+            @each $(#[$meta])* $vis fn $name($($arg: $ty),*) $(-> $ret)? = $body, $body, $body;
+        }
+    )*};
+    (@each $(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? =
+        $portable:path, $avx2:path, $avx512:path;) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         $vis fn $name(level: $crate::kernels::Level, $($arg: $ty),*) $(-> $ret)? {
@@ -78,15 +94,15 @@ macro_rules! per_level {
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
+                    $avx2($($arg),*)
                 }
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
+                    $avx512($($arg),*)
                 }
                 match level.0 {
-                    Instructions::Portable => $body($($arg),*),
+                    Instructions::Portable => $portable($($arg),*),
                     // SAFETY: a level is only made where the processor has its instructions.
                     Instructions::Avx2 => unsafe { avx2($($arg),*) },
                     // SAFETY: as above.
@@ -96,10 +112,10 @@ macro_rules! per_level {
             #[cfg(not(target_arch = "x86_64"))]
             {
                 let _ = level;
-                $body($($arg),*)
+                $portable($($arg),*)
             }
         }
-    )*};
+    };
 }
 pub(crate) use per_level;
 

@@ -72,6 +72,18 @@ impl<'a, T> SharedRows<'a, T> {
         unsafe { std::slice::from_raw_parts(self.first.add(index * self.row_len), self.row_len) }
     }
 
+    /// Two rows for reading and writing, `N` elements each, which is how long rows are.
+    ///
+    /// # Safety
+    /// As for [`row_mut`](Self::row_mut), of both; they are not the same.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn two_rows_mut<const N: usize>(&self, one: usize, other: usize) -> (&mut [T; N], &mut [T; N]) {
+        debug_assert!(self.row_len == N && one < self.n_rows && other < self.n_rows && one != other);
+        // SAFETY: inside the slice that `self` borrows; the caller's promise for the rest.
+        unsafe { (&mut *self.first.add(one * N).cast(), &mut *self.first.add(other * N).cast()) }
+    }
+
     /// Asks for the first `n` elements of a row ahead of their use.
     #[inline(always)]
     pub fn prefetch(&self, index: usize, n: usize) {

@@ -1,7 +1,7 @@
 //! What a training minimises, and the step that does it: forward pass, loss, reverse pass and update in one graph.
 
 use crate::error::{Error, Result};
-use crate::graph::optimiser::{Optimiser, Reach, RowUpdates, accumulate};
+use crate::graph::optimiser::{Optimiser, Reach, RowUpdates, Rule, accumulate};
 use crate::graph::{Dim, Element, Graph, NodeId, Shape, Step, gradients, loss};
 use crate::model::{Forward, Model, classes};
 
@@ -52,17 +52,22 @@ pub struct StepOptions {
 /// Sizes that the operations refuse; rows of the batch alone beside `l2` or accumulated gradients.
 pub fn training_step(model: &Model, optimiser: &Optimiser, options: StepOptions) -> Result<Step> {
     let mut graph = Graph::new();
+    let is_classic = optimiser.rule == Rule::Classic;
+    if is_classic || optimiser.reach == Reach::BatchRows {
+        check_reach(options)?;
+    }
     let mut rows = match optimiser.reach {
-        Reach::EveryRow => None,
-        Reach::BatchRows => {
-            check_reach(options)?;
-            Some(RowUpdates::begin(optimiser, &mut graph)?)
-        }
+        Reach::BatchRows if !is_classic => Some(RowUpdates::begin(optimiser, &mut graph)?),
+        _ => None,
     };
+    let mut lookups = Vec::new();
     let Forward { score, factors, mut decayed, mut undecayed } =
         model.pass(&mut graph, true, |graph, lookup| match &mut rows {
             Some(rows) => rows.catch_up(graph, lookup),
-            None => Ok(lookup.table),
+            None => {
+                lookups.push(lookup);
+                Ok(lookup.table)
+            }
         })?;
     let errors = match model.objective {
         Objective::MeanSquaredError | Objective::HalfSquaredSum => {
@@ -91,6 +96,7 @@ pub fn training_step(model: &Model, optimiser: &Optimiser, options: StepOptions)
     let (with_decay, without) = slopes.split_at(decayed.len());
     updates.extend(match &rows {
         Some(rows) => rows.attach(&mut graph, with_decay, without)?,
+        None if is_classic => optimiser.attach_classic(&mut graph, &lookups, with_decay, without)?,
         None => optimiser.attach(&mut graph, with_decay, without)?,
     });
     let step = Step { graph, loss, updates };

@@ -4,39 +4,111 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
     StringViewArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
-use super::row::Row;
-use super::{DatasetBuilder, Split};
+use super::builder::Progress;
+use super::part::{Part, Rating, Side};
+use super::row::{Row, check_values, place};
+use super::split::PairHash;
+use super::{DatasetBuilder, Held, Split};
 use crate::error::{Error, Result};
 use crate::ids::Id;
 
+/// What puts a batch into a part.
+pub type Take<'a> = &'a (dyn Fn(&mut Part, &RecordBatch) -> Result<()> + Sync);
+
+/// What must be asked now and then whether to go on.
+pub type Watch<'a> = &'a dyn Fn() -> Result<()>;
+
 impl DatasetBuilder {
-    /// Takes a batch of ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have
-    /// weights, `weight` as `DOUBLE`, and `held_out` as `BOOLEAN` where the rows say their side. Rows with a NULL are
-    /// counted and left out.
+    /// Reads ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have weights, `weight` as
+    /// `DOUBLE`, and `held_out` as `BOOLEAN` where the rows say their side. Rows with a NULL are counted and left out.
+    ///
+    /// `stream` hands out batches, any to any of the parts, which threads may have side by side; `watch` is told how much there is
+    /// when `stream` asks, and at the end.
     ///
     /// # Errors
-    /// Missing columns or other types, or ones that change from batch to batch; a rating that is not finite or beyond the
-    /// range of `f32`, a weight that is that or below 0, with the user, the item and the way out; too many ids or ratings.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = Columns::of(batch).and_then(|columns| columns.with_weights(batch));
-        let columns = match self.split {
-            Split::Pairs { .. } => columns,
-            Split::Given => columns.and_then(|columns| columns.with_sides(batch)),
-        };
-        let columns = columns.map_err(|error| error.context("ratings"))?;
-        self.expect_weights(columns.weights.is_some()).map_err(|error| error.context("ratings"))?;
-        columns.rows().try_for_each(|row| self.take(row))
+    /// Those of `stream` and `watch`. Of a batch: missing columns or other types, or ones that change from batch to batch; a rating
+    /// that is not finite or beyond the range of `f32`, a weight that is that or below 0, with the user, the item and the way
+    /// out; too many ids or ratings.
+    pub fn read(
+        &mut self,
+        watch: impl Fn(Held) -> Result<()>,
+        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let split = self.split;
+        self.read_with(&|part, batch| part.push(split, batch), watch, stream)
     }
 
-    /// Takes a batch of a separate validation table, which is never learnt from: `user`, `item` and `rating`.
+    /// Reads a separate validation table, which is never learnt from: `user`, `item` and `rating`.
     ///
     /// # Errors
-    /// As for [`push`](Self::push).
-    pub fn push_validation(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// As for [`read`](Self::read).
+    pub fn read_validation(
+        &mut self,
+        watch: impl Fn(Held) -> Result<()>,
+        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.read_with(&Part::push_validation, watch, stream)
+    }
+
+    fn read_with(
+        &mut self,
+        push: Take<'_>,
+        watch: impl Fn(Held) -> Result<()>,
+        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let progress = Progress::default();
+        self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
+        let take = |part: &mut Part, batch: &RecordBatch| {
+            let before = Held::of(part);
+            push(part, batch)?;
+            progress.add(before, Held::of(part));
+            Ok(())
+        };
+        let watch = || {
+            let held = progress.get();
+            // The places of ratings are kept as `u32`.
+            if held.n_train.max(held.n_valid) > u32::MAX as usize {
+                return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
+            }
+            watch(held)
+        };
+        stream(&mut self.parts, &take, &watch)?;
+        watch()
+    }
+}
+
+impl Part {
+    fn push(&mut self, split: Split, batch: &RecordBatch) -> Result<()> {
+        let columns = Columns::of(batch).and_then(|columns| columns.with_weights(batch));
+        let columns = columns.and_then(|columns| match split {
+            Split::Pairs { .. } => Ok(columns),
+            Split::Given => columns.with_sides(batch),
+        });
+        let columns = columns.map_err(|error| error.context("ratings"))?;
+        self.expect_weights(columns.weights.is_some()).map_err(|error| error.context("ratings"))?;
+        let rows = columns.complete_rows();
+        self.n_rows += batch.num_rows() as u64;
+        self.n_skipped += (batch.num_rows() - rows.len()) as u64;
+        let values = columns.values(&rows).map_err(|error| error.context("ratings"))?;
+        let held_out = columns.sides(&rows, split);
+        let users = columns.users.numbers(&rows, &mut self.users)?;
+        let items = columns.items.numbers(&rows, &mut self.items)?;
+        let pairs = users.into_iter().zip(items);
+        for (((user, item), (value, weight)), is_held_out) in pairs.zip(values).zip(held_out) {
+            self.add(Rating { user, item, value }, weight, is_held_out);
+        }
+        Ok(())
+    }
+
+    fn push_validation(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = Columns::of(batch).map_err(|error| error.context("validation"))?;
-        columns.rows().try_for_each(|row| self.push_validation_row(row.user, row.item, row.rating))
+        columns.rows().try_for_each(|row| {
+            let row = row.complete(Split::Pairs { fraction: 0.0, seed: 0 });
+            self.take_validation(row.map_err(|error| error.context("validation"))?)
+        })
     }
 }
 
@@ -96,6 +168,47 @@ impl<'a> Columns<'a> {
         Ok(self)
     }
 
+    /// The rows in which nothing that is read is NULL.
+    fn complete_rows(&self) -> Vec<usize> {
+        let nulls = [
+            self.users.nulls(),
+            self.items.nulls(),
+            self.ratings.nulls(),
+            self.weights.and_then(|weights| weights.nulls()),
+            self.held_out.and_then(|sides| sides.nulls()),
+        ];
+        let nulls = nulls.into_iter().fold(None, |all, some| NullBuffer::union(all.as_ref(), some));
+        match nulls {
+            None => (0..self.ratings.len()).collect(),
+            Some(nulls) => nulls.valid_indices().collect(),
+        }
+    }
+
+    /// Ratings and weights of complete rows.
+    fn values(&self, rows: &[usize]) -> Result<Vec<(f32, f32)>> {
+        let value = |&row: &usize| {
+            let weight = self.weights.map_or(1.0, |weights| weights.value(row));
+            check_values(self.ratings.value(row), weight)
+                .map_err(|error| error.context(place(self.users.value(row), self.items.value(row))))
+        };
+        rows.iter().map(value).collect()
+    }
+
+    /// Which of complete rows are held out.
+    fn sides(&self, rows: &[usize], split: Split) -> Vec<bool> {
+        match (split, self.held_out) {
+            (Split::Given, Some(sides)) => rows.iter().map(|&row| sides.value(row)).collect(),
+            (Split::Pairs { fraction, seed }, _) if fraction > 0.0 => {
+                let mut pairs = vec![PairHash::new(seed); rows.len()];
+                for column in [&self.users, &self.items] {
+                    column.add_to(rows, &mut pairs);
+                }
+                pairs.into_iter().map(|pair| pair.fraction() < fraction).collect()
+            }
+            _ => vec![false; rows.len()],
+        }
+    }
+
     fn rows(&self) -> impl Iterator<Item = Row<'a>> {
         let number = |column: &Float64Array, row| column.is_valid(row).then(|| column.value(row));
         // A batch's columns are all of one length.
@@ -137,12 +250,49 @@ impl<'a> IdColumn<'a> {
     }
 
     fn id(&self, row: usize) -> Option<Id<'a>> {
+        self.nulls().is_none_or(|nulls| nulls.is_valid(row)).then(|| self.value(row))
+    }
+
+    /// The id of a row that has one.
+    fn value(&self, row: usize) -> Id<'a> {
         match self {
-            Self::Integer(column) => column.is_valid(row).then(|| Id::Integer(column.value(row))),
-            Self::Text(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
-            Self::LargeText(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
-            Self::TextView(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
+            Self::Integer(column) => Id::Integer(column.value(row)),
+            Self::Text(column) => Id::Text(column.value(row)),
+            Self::LargeText(column) => Id::Text(column.value(row)),
+            Self::TextView(column) => Id::Text(column.value(row)),
         }
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        match self {
+            Self::Integer(column) => column.nulls(),
+            Self::Text(column) => column.nulls(),
+            Self::LargeText(column) => column.nulls(),
+            Self::TextView(column) => column.nulls(),
+        }
+    }
+
+    /// Adds the ids of complete rows to the hashes of their pairs. The column's type is asked for once and not for each row.
+    fn add_to(&self, rows: &[usize], pairs: &mut [PairHash]) {
+        let rows = rows.iter().zip(pairs);
+        match self {
+            Self::Integer(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Integer(column.value(row)))),
+            Self::Text(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
+            Self::LargeText(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
+            Self::TextView(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
+        }
+    }
+
+    /// The numbers of the ids of complete rows.
+    fn numbers(&self, rows: &[usize], side: &mut Side) -> Result<Vec<u32>> {
+        let n_ids = rows.len();
+        let rows = rows.iter().copied();
+        side.numbers(n_ids, |ids, numbers| match self {
+            Self::Integer(column) => ids.insert_integers(rows.map(|row| column.value(row)), numbers),
+            Self::Text(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
+            Self::LargeText(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
+            Self::TextView(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
+        })
     }
 }
 
@@ -160,6 +310,14 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
+    fn push(builder: &mut DatasetBuilder, batch: &RecordBatch) -> Result<()> {
+        builder.read(|_| Ok(()), |parts, take, _| take(&mut parts[0], batch))
+    }
+
+    fn push_validation(builder: &mut DatasetBuilder, batch: &RecordBatch) -> Result<()> {
+        builder.read_validation(|_| Ok(()), |parts, take, _| take(&mut parts[0], batch))
+    }
+
     fn ids(vocabulary: &Vocabulary) -> Vec<String> {
         vocabulary.iter().map(|id| id.to_string()).collect()
     }
@@ -169,9 +327,9 @@ mod tests {
         let ratings: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(3.0), None, Some(4.0)]));
         let rows = batch([("rating", ratings), ("user", users), ("item", items)]);
         let mut builder = DatasetBuilder::new(kind, IdKind::Integer, NOTHING);
-        builder.push(&rows.slice(0, 2)).unwrap();
-        builder.push(&rows.slice(2, 3)).unwrap();
-        builder.push_validation(&rows.slice(1, 1)).unwrap();
+        push(&mut builder, &rows.slice(0, 2)).unwrap();
+        push(&mut builder, &rows.slice(2, 3)).unwrap();
+        push_validation(&mut builder, &rows.slice(1, 1)).unwrap();
         builder.finish().unwrap()
     }
 
@@ -198,25 +356,28 @@ mod tests {
     fn other_columns_are_refused() {
         let numbers = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
         let floats = || Arc::new(Float64Array::from(vec![1.0])) as ArrayRef;
-        let push = |columns: [ArrayRef; 3]| {
+        let push_columns = |columns: [ArrayRef; 3]| {
             let [users, items, ratings] = columns;
             let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, NOTHING);
-            builder.push(&batch([("rating", ratings), ("user", users), ("item", items)])).unwrap_err().to_string()
+            push(&mut builder, &batch([("rating", ratings), ("user", users), ("item", items)])).unwrap_err().to_string()
         };
-        assert_eq!(push([floats(), numbers(), floats()]), "ratings: user column = Float64: expected Int64 or text");
-        assert_eq!(push([numbers(), numbers(), numbers()]), "ratings: rating column = Int64: expected Float64");
+        assert_eq!(
+            push_columns([floats(), numbers(), floats()]),
+            "ratings: user column = Float64: expected Int64 or text"
+        );
+        assert_eq!(push_columns([numbers(), numbers(), numbers()]), "ratings: rating column = Int64: expected Float64");
         let text = Arc::new(StringArray::from(vec!["a"])) as ArrayRef;
-        assert!(push([numbers(), text, floats()]).starts_with("id 'a': expected integer ids"));
+        assert!(push_columns([numbers(), text, floats()]).starts_with("id 'a': expected integer ids"));
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, NOTHING);
         let two = RecordBatch::try_from_iter([("user", numbers()), ("item", numbers())]).unwrap();
-        let message = builder.push_validation(&two).unwrap_err().to_string();
+        let message = push_validation(&mut builder, &two).unwrap_err().to_string();
         assert_eq!(message, "validation: there is no column rating");
 
         let push_more = |split: Split, more: &[(&str, ArrayRef)]| {
             let columns = [("user", numbers()), ("item", numbers()), ("rating", floats())];
             let all = columns.into_iter().chain(more.iter().cloned());
             let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, split);
-            builder.push(&RecordBatch::try_from_iter(all).unwrap()).map_err(|error| error.to_string())
+            push(&mut builder, &RecordBatch::try_from_iter(all).unwrap()).map_err(|error| error.to_string())
         };
         let message = push_more(NOTHING, &[("weight", numbers())]).unwrap_err();
         assert_eq!(message, "ratings: weight column = Int64: expected Float64");
@@ -240,9 +401,9 @@ mod tests {
         ])
         .unwrap();
         let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split::Given);
-        builder.push(&rows).unwrap();
-        builder.push_validation(&rows.slice(2, 1)).unwrap();
-        let message = builder.push(&rows.project(&[0, 2, 3, 4]).unwrap()).unwrap_err().to_string();
+        push(&mut builder, &rows).unwrap();
+        push_validation(&mut builder, &rows.slice(2, 1)).unwrap();
+        let message = push(&mut builder, &rows.project(&[0, 2, 3, 4]).unwrap()).unwrap_err().to_string();
         assert_eq!(message, "ratings: some batches have a column of weights and others have not");
         let dataset = builder.finish().unwrap();
         assert_eq!(dataset.train.values(), [1.0, 2.0, 6.0]);

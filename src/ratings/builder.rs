@@ -1,44 +1,56 @@
-//! Rows in, one at a time; a dataset out.
+//! Rows in; a dataset out.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::enough::{check_rows, check_training_side, check_weights};
-use super::row::{CompleteRow, Row};
-use super::scale::ObservedScale;
-use super::{Dataset, HeldOutRating, Ratings, Seen, Split};
-use crate::error::{Error, Result};
-use crate::ids::{Id, IdKind, ItemIdx, UserIdx, VocabularyBuilder};
+use super::assemble::assemble;
+use super::deal::FITS_CACHE;
+use super::enough::{Totals, check_rows};
+use super::part::{Part, weights_come_and_go};
+use super::row::Row;
+use super::{Dataset, Split};
+use crate::error::Result;
+use crate::ids::{Id, IdKind};
+use crate::kernels::{Here, Pool};
 
-/// Reads ratings in one pass, whatever their order, and then puts them in theirs.
+/// Reads ratings in one pass, whatever their order, and then puts them in theirs. Neither the order of the rows nor the
+/// number of threads changes what comes out.
 #[derive(Debug)]
 pub struct DatasetBuilder {
     pub(super) split: Split,
-    users: VocabularyBuilder,
-    items: VocabularyBuilder,
-    /// All three with numbers by arrival in place of indices.
-    pub(super) train: Ratings,
-    pub(super) held_out: Ratings,
-    validation: Ratings,
-    scale: ObservedScale,
-    n_rows: u64,
-    pub(super) n_skipped: u64,
+    user_kind: IdKind,
+    item_kind: IdKind,
+    /// At least one.
+    pub(super) parts: Vec<Part>,
+    /// Ratings up to which they stay in order.
+    pub(super) fits_cache: usize,
+}
+
+/// How much has been read so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Training ratings.
+    pub n_train: usize,
+    /// Ratings held out, and those of a validation table.
+    pub n_valid: usize,
+    /// Users with training ratings; there may be more.
+    pub n_users: usize,
+    /// Items with training ratings; there may be more.
+    pub n_items: usize,
 }
 
 impl DatasetBuilder {
-    /// A builder for ids of these kinds. Where validation rows come from a table of their own, the split is of
-    /// fraction 0.
+    /// A builder for ids of these kinds, of one part. Where validation rows come from a table of their own,
+    /// the split is of fraction 0.
     pub fn new(user_kind: IdKind, item_kind: IdKind, split: Split) -> Self {
-        Self {
-            split,
-            users: VocabularyBuilder::new(user_kind),
-            items: VocabularyBuilder::new(item_kind),
-            train: Ratings::default(),
-            held_out: Ratings::default(),
-            validation: Ratings::default(),
-            scale: ObservedScale::new(),
-            n_rows: 0,
-            n_skipped: 0,
-        }
+        let parts = vec![Part::new(user_kind, item_kind)];
+        Self { split, user_kind, item_kind, parts, fits_cache: FITS_CACHE }
+    }
+
+    /// The builder with so many parts, at least 1, which as many threads can read into side by side.
+    #[must_use]
+    pub fn in_parts(mut self, n_parts: usize) -> Self {
+        self.parts.resize_with(n_parts.max(1), || Part::new(self.user_kind, self.item_kind));
+        self
     }
 
     /// Takes a row of ratings without weights; one with a NULL is counted and left out. Where rows say their side, this
@@ -62,36 +74,14 @@ impl DatasetBuilder {
         rating: Option<f64>,
     ) -> Result<()> {
         let row = Row { user, item, rating, weight: Some(1.0), held_out: Some(true) };
-        let row = self.complete(row, Split::Given).map_err(|error| error.context("validation"))?;
-        if let Some(row) = row {
-            self.validation.push(self.users.insert(row.user)?, self.items.insert(row.item)?, row.value, row.weight);
-        }
-        Ok(())
-    }
-
-    /// Whether the next rows have weights; all rows do, or none.
-    pub(super) fn expect_weights(&mut self, have_weights: bool) -> Result<()> {
-        if have_weights && self.train.is_empty() && self.held_out.is_empty() {
-            self.train.weights.get_or_insert_default();
-        }
-        match have_weights == self.train.weights.is_some() {
-            true => Ok(()),
-            false => Err(Error::new("some batches have a column of weights and others have not")),
-        }
+        let row = row.complete(Split::Given).map_err(|error| error.context("validation"))?;
+        self.parts[0].take_validation(row)
     }
 
     /// Takes a row of the ratings.
     pub(super) fn take(&mut self, row: Row<'_>) -> Result<()> {
-        let row = self.complete(row, self.split).map_err(|error| error.context("ratings"))?;
-        let Some(row) = row else { return Ok(()) };
-        let side = if row.is_held_out { &mut self.held_out } else { &mut self.train };
-        // The order of batches is kept as `u32`.
-        if side.len() >= u32::MAX as usize {
-            return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
-        }
-        side.push(self.users.insert(row.user)?, self.items.insert(row.item)?, row.value, row.weight);
-        self.scale.note(row.value);
-        Ok(())
+        let row = row.complete(self.split).map_err(|error| error.context("ratings"))?;
+        self.parts[0].take(row)
     }
 
     /// Makes the vocabularies of the training ratings, and puts everything in order.
@@ -100,78 +90,80 @@ impl DatasetBuilder {
     /// Too little to learn from: no rows, one rating, one user, one item, one value, no weight above 0, or nothing on the
     /// training side. Rows that say their side, and none is held out.
     pub fn finish(self) -> Result<Dataset> {
-        check_rows(&self)?;
-        let Self { mut train, held_out, validation, .. } = self;
-        let (users, user_index) = self.users.finish(numbers_in(&train.users))?;
-        let (items, item_index) = self.items.finish(numbers_in(&train.items))?;
-        let indexed = |user: UserIdx, item: ItemIdx| (user_index[user.index()], item_index[item.index()]);
+        self.finish_on(&Here)
+    }
 
-        for (user, item) in train.users.iter_mut().zip(&mut train.items) {
-            if let (Some(known_user), Some(known_item)) = indexed(UserIdx(*user), ItemIdx(*item)) {
-                (*user, *item) = (known_user, known_item);
-            }
-        }
-        train.sort(users.len());
-        check_training_side(&train, &users, &items).map_err(|error| {
-            let way_out = "validation_fraction := 0 trains on all rows";
-            if held_out.is_empty() { error } else { Error::new(format!("{error}; {way_out}")) }
+    /// [`finish`](Self::finish) on the threads of a pool.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish_on(self, pool: &dyn Pool) -> Result<Dataset> {
+        let weighted = self.weighted()?;
+        let sum = |of: fn(&Part) -> u64| self.parts.iter().map(of).sum::<u64>();
+        let (n_rows, n_skipped) = (sum(|part| part.n_rows), sum(|part| part.n_skipped));
+        check_rows(Totals {
+            n_train: sum(|part| part.train.len() as u64) as usize,
+            n_held_out: sum(|part| part.held_out.len() as u64) as usize,
+            n_skipped,
+            weighted,
+            split: self.split,
         })?;
-        check_weights(&train)?;
-        train.normalise_weights();
-
-        let held_out_row = |(user, item, value): (UserIdx, ItemIdx, f32)| {
-            let (user, item) = indexed(user, item);
-            HeldOutRating { user: user.map(UserIdx), item: item.map(ItemIdx), value }
-        };
-        let mut valid: Vec<HeldOutRating> = held_out.iter().map(held_out_row).collect();
-        let train_pairs = train.users.iter().copied().zip(train.items.iter().copied());
-        let held_out_pairs = valid.iter().filter_map(|row| Some((row.user?.0, row.item?.0)));
-        let seen = Seen::collect(users.len(), train_pairs.chain(held_out_pairs));
-        valid.extend(validation.iter().map(held_out_row));
-        valid.sort_unstable_by(|a, b| (a.user, a.item).cmp(&(b.user, b.item)).then(a.value.total_cmp(&b.value)));
-
-        Ok(Dataset {
-            user_counts: counts(users.len(), &train.users),
-            item_counts: counts(items.len(), &train.items),
-            users,
-            items,
-            train: Arc::new(train),
-            valid,
-            seen,
-            lowest: self.scale.lowest,
-            highest: self.scale.highest,
-            levels: self.scale.levels,
-            n_rows: self.n_rows,
-            n_skipped: self.n_skipped,
-        })
+        match weighted {
+            false => assemble::<u64>(pool, self.parts, self.fits_cache, n_rows, n_skipped),
+            true => assemble::<(u64, u32)>(pool, self.parts, self.fits_cache, n_rows, n_skipped),
+        }
     }
 
-    /// Counts a row, and gives it back if it has everything.
-    fn complete<'a>(&mut self, row: Row<'a>, split: Split) -> Result<Option<CompleteRow<'a>>> {
-        let row = row.complete(split)?;
-        self.n_rows += 1;
-        self.n_skipped += u64::from(row.is_none());
-        Ok(row)
+    /// Whether the rows have weights.
+    fn weighted(&self) -> Result<bool> {
+        let mut known = self.parts.iter().filter_map(|part| part.weighted);
+        let first = known.next().unwrap_or(false);
+        if known.any(|other| other != first) { Err(weights_come_and_go().context("ratings")) } else { Ok(first) }
     }
 }
 
-/// Which numbers by arrival occur.
-fn numbers_in(numbers: &[u32]) -> impl Fn(u32) -> bool + use<> {
-    let highest = numbers.iter().max().map_or(0, |&number| number as usize + 1);
-    let mut occurs = vec![false; highest];
-    numbers.iter().for_each(|&number| occurs[number as usize] = true);
-    move |number| occurs.get(number as usize).is_some_and(|occurs| *occurs)
+/// What is in all parts together.
+#[derive(Default)]
+pub(super) struct Progress {
+    n_train: AtomicUsize,
+    n_valid: AtomicUsize,
+    n_users: AtomicUsize,
+    n_items: AtomicUsize,
 }
 
-fn counts(len: usize, indices: &[u32]) -> Vec<u32> {
-    let mut counts = vec![0; len];
-    indices.iter().for_each(|&index| counts[index as usize] += 1);
-    counts
+impl Progress {
+    /// Notes what a part had and now has. Ratings add up; of ids, the part that knows most counts.
+    pub(super) fn add(&self, before: Held, now: Held) {
+        // Nothing else is read by what these numbers say.
+        self.n_train.fetch_add(now.n_train - before.n_train, Ordering::Relaxed);
+        self.n_valid.fetch_add(now.n_valid - before.n_valid, Ordering::Relaxed);
+        self.n_users.fetch_max(now.n_users, Ordering::Relaxed);
+        self.n_items.fetch_max(now.n_items, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Held {
+        let [n_train, n_valid, n_users, n_items] =
+            [&self.n_train, &self.n_valid, &self.n_users, &self.n_items].map(|number| number.load(Ordering::Relaxed));
+        Held { n_train, n_valid, n_users, n_items }
+    }
+}
+
+impl Held {
+    pub(super) fn of(part: &Part) -> Self {
+        Self {
+            n_train: part.train.len(),
+            n_valid: part.held_out.len() + part.validation.len(),
+            n_users: part.users.n_trained,
+            n_items: part.items.n_trained,
+        }
+    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::ids::{ItemIdx, UserIdx};
+    use crate::ratings::HeldOutRating;
     use crate::rng::Rng;
 
     pub(in crate::ratings) const NOTHING: Split = Split::Pairs { fraction: 0.0, seed: 42 };
@@ -264,7 +256,7 @@ pub(super) mod tests {
     /// Rows with a weight and a side.
     pub(in crate::ratings) fn weighted(split: Split, rows: &[(i64, i64, f64, f64, Option<bool>)]) -> DatasetBuilder {
         let mut builder = builder(split, &[]);
-        builder.expect_weights(true).unwrap();
+        builder.parts[0].expect_weights(true).unwrap();
         for &(user, item, rating, weight, held_out) in rows {
             let (user, item) = (Some(Id::Integer(user)), Some(Id::Integer(item)));
             builder.take(Row { user, item, rating: Some(rating), weight: Some(weight), held_out }).unwrap();

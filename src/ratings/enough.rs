@@ -1,20 +1,30 @@
 //! Whether there is enough to learn from, and what is missing.
 
-use super::{DatasetBuilder, Ratings, Split};
+use super::{Ratings, Split};
 use crate::error::{Error, Result};
 use crate::ids::Vocabulary;
 
+/// How much was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Totals {
+    pub(super) n_train: usize,
+    pub(super) n_held_out: usize,
+    pub(super) n_skipped: u64,
+    pub(super) weighted: bool,
+    pub(super) split: Split,
+}
+
 /// Refuses too few rows, whatever they say.
-pub(super) fn check_rows(builder: &DatasetBuilder) -> Result<()> {
-    let n_ratings = builder.train.len() + builder.held_out.len();
-    let reason = match (n_ratings, builder.train.len(), builder.n_skipped) {
+pub(super) fn check_rows(totals: Totals) -> Result<()> {
+    let n_ratings = totals.n_train + totals.n_held_out;
+    let reason = match (n_ratings, totals.n_train, totals.n_skipped) {
         (0, _, 0) => "no rows; expected at least two ratings".to_owned(),
         (0, _, skipped) => {
-            format!("no row has {}; {skipped} with a NULL were skipped", needed(builder))
+            format!("no row has {}; {skipped} with a NULL were skipped", needed(totals))
         }
         (1, ..) => "only one rating; expected at least two".to_owned(),
         (_, 0, _) => format!("all {n_ratings} rows fell to the validation side; use a smaller validation_fraction"),
-        _ if builder.split == Split::Given && builder.held_out.is_empty() => {
+        _ if totals.split == Split::Given && totals.n_held_out == 0 => {
             "no row is held out by its time: none is later than the others, or those of the latest time are more than \
              validation_fraction of all; use a finer time_col, a larger validation_fraction, or 0 to train on all rows"
                 .to_owned()
@@ -25,8 +35,8 @@ pub(super) fn check_rows(builder: &DatasetBuilder) -> Result<()> {
 }
 
 /// What a row must have, in words.
-fn needed(builder: &DatasetBuilder) -> &'static str {
-    match (builder.train.weights.is_some(), builder.split) {
+fn needed(totals: Totals) -> &'static str {
+    match (totals.weighted, totals.split) {
         (false, Split::Pairs { .. }) => "a user, an item and a rating",
         (true, Split::Pairs { .. }) => "a user, an item, a rating and a weight",
         (false, Split::Given) => "a user, an item, a rating and a time",
@@ -67,6 +77,7 @@ pub(super) fn check_weights(train: &Ratings) -> Result<()> {
 mod tests {
     use super::*;
     use crate::ids::Id;
+    use crate::ratings::DatasetBuilder;
     use crate::ratings::builder::tests::{NOTHING, builder, weighted};
 
     fn refused(builder: DatasetBuilder) -> String {
@@ -112,9 +123,9 @@ mod tests {
         assert_eq!(refused(weighted(Split::Given, &none)), expected);
 
         let mut late = builder(NOTHING, &[(1, 1, 1.0)]);
-        let message = late.expect_weights(true).unwrap_err().to_string();
+        let message = late.parts[0].expect_weights(true).unwrap_err().to_string();
         assert_eq!(message, "some batches have a column of weights and others have not");
-        late.expect_weights(false).unwrap();
+        late.parts[0].expect_weights(false).unwrap();
     }
 
     #[test]

@@ -2,29 +2,41 @@
 //!
 //! [`DatasetBuilder`] takes rows (from Arrow batches, or one by one) and gives a [`Dataset`]: two vocabularies, the
 //! training ratings, the rows held out for validation, and what each user has rated. [`Batches`] deals the training
-//! ratings out in random order.
+//! ratings out in random order, [`Rounds`] in blocks of neighbours.
 //!
 //! Memory: 12 bytes a training rating, 20 a validation rating, and 4 a distinct pair of user and item are kept. While
-//! the rows come in it is 12 bytes each, while they are put in order 8 more: twice what is kept is never reached, the
-//! two vocabularies aside. Where ratings have weights, a training rating takes 4 bytes more in each of these.
+//! the rows come in it is 12 bytes each; while they are put in order, up to 12 more of a training rating. Where ratings have
+//! weights, a training rating takes 4 bytes more in each of these. The dictionaries of ids are there once a part until
+//! the vocabularies are made.
 
 mod arrow;
+mod assemble;
 mod batch;
+mod blocks;
 mod builder;
+#[cfg(test)]
+#[path = "curve/tests.rs"]
+mod curve;
+mod deal;
 mod enough;
+mod part;
+mod pieces;
 mod row;
 mod scale;
 mod seen;
+mod shelf;
 mod split;
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::ids::{ItemIdx, UserIdx, Vocabulary};
+use deal::Place;
 
-pub use arrow::for_each_rating;
+pub use arrow::{Take, Watch, for_each_rating};
 pub use batch::{Batch, Batches, WorkingScale};
-pub use builder::DatasetBuilder;
+pub use blocks::{Round, Rounds};
+pub use builder::{DatasetBuilder, Held};
+pub use part::Part;
 pub use scale::class_of;
 pub use seen::{Seen, SeenBuilder};
 pub use split::{Split, pair_fraction};
@@ -60,16 +72,57 @@ pub struct Dataset {
     pub n_skipped: u64,
 }
 
-/// Ratings of known users for known items, ordered by user, item, rating and weight.
+/// Ratings of known users for known items, ordered by user, item, rating and weight; more than 2^20 of them are in a random order, which
+/// depends on which ratings they are alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ratings {
     users: Vec<u32>,
     items: Vec<u32>,
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
+    /// Whether neighbours are so by chance.
+    is_dealt: bool,
 }
 
 impl Ratings {
+    /// No ratings, with room for some.
+    fn with_capacity(n_ratings: usize, weighted: bool) -> Self {
+        Self {
+            users: Vec::with_capacity(n_ratings),
+            items: Vec::with_capacity(n_ratings),
+            values: Vec::with_capacity(n_ratings),
+            weights: weighted.then(|| Vec::with_capacity(n_ratings)),
+            is_dealt: false,
+        }
+    }
+
+    /// Ratings to be overwritten.
+    fn zeros(n_ratings: usize, weighted: bool) -> Self {
+        Self {
+            users: vec![0; n_ratings],
+            items: vec![0; n_ratings],
+            values: vec![0.0; n_ratings],
+            weights: weighted.then(|| vec![0.0; n_ratings]),
+            is_dealt: false,
+        }
+    }
+
+    /// The arrays in pieces of some sizes, one behind the other.
+    fn cut(&mut self, sizes: &[usize]) -> Vec<Place<'_>> {
+        let (mut users, mut items) = (self.users.as_mut_slice(), self.items.as_mut_slice());
+        let (mut values, mut weights) = (self.values.as_mut_slice(), self.weights.as_deref_mut());
+        let mut places = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            places.push(Place {
+                users: users.split_off_mut(..size).unwrap_or_default(),
+                items: items.split_off_mut(..size).unwrap_or_default(),
+                values: values.split_off_mut(..size).unwrap_or_default(),
+                weights: weights.as_mut().and_then(|weights| weights.split_off_mut(..size)),
+            });
+        }
+        places
+    }
+
     /// The number of ratings.
     pub fn len(&self) -> usize {
         self.values.len()
@@ -121,55 +174,6 @@ impl Ratings {
         if let Some(weights) = &mut self.weights {
             weights.push(weight);
         }
-    }
-
-    /// Puts ratings of users below `n_users` in their order.
-    fn sort(&mut self, n_users: usize) {
-        match self.weights.take() {
-            // These take no memory.
-            None => self.sort_with(n_users, &mut vec![(); self.len()], |(), ()| Ordering::Equal),
-            Some(mut weights) => {
-                self.sort_with(n_users, &mut weights, f32::total_cmp);
-                weights.shrink_to_fit();
-                self.weights = Some(weights);
-            }
-        }
-    }
-
-    /// A counting sort by user, then small sorts.
-    fn sort_with<W: Copy + Default>(
-        &mut self,
-        n_users: usize,
-        weights: &mut [W],
-        compare: impl Fn(&W, &W) -> Ordering,
-    ) {
-        let mut next = start_of_each(n_users, self.users.iter().copied());
-        let mut by_user = vec![(0, 0.0, W::default()); self.len()];
-        for (((&user, &item), &value), &weight) in
-            self.users.iter().zip(&self.items).zip(&self.values).zip(weights.iter())
-        {
-            let place = &mut next[user as usize];
-            by_user[*place] = (item, value, weight);
-            *place += 1;
-        }
-        // Where the next rating of a user would go is now where the user's ratings end.
-        let mut start = 0;
-        for (user, &end) in next.iter().take(n_users).enumerate() {
-            let of_user = &mut by_user[start..end];
-            of_user.sort_unstable_by(|a: &(u32, f32, W), b| {
-                a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then_with(|| compare(&a.2, &b.2))
-            });
-            self.users[start..end].fill(user as u32);
-            for (place, &(item, value, weight)) in (start..end).zip(&*of_user) {
-                self.items[place] = item;
-                self.values[place] = value;
-                weights[place] = weight;
-            }
-            start = end;
-        }
-        self.users.shrink_to_fit();
-        self.items.shrink_to_fit();
-        self.values.shrink_to_fit();
     }
 
     /// Divides the weights, not all of them 0, by their mean.
@@ -227,51 +231,25 @@ impl MeasuredItem {
     }
 }
 
-/// Where each user's rows start when rows are ordered by user, and behind the last user where all end: `[U + 1]`.
-fn start_of_each(n_users: usize, users: impl Iterator<Item = u32>) -> Vec<usize> {
-    let mut starts = vec![0; n_users + 1];
-    users.for_each(|user| starts[user as usize + 1] += 1);
-    let mut sum = 0;
-    for start in &mut starts {
-        sum += *start;
-        *start = sum;
-    }
-    starts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ratings_are_ordered_by_user_item_and_value() {
-        let mut ratings = Ratings::default();
-        for (user, item, value) in [(3, 0, 1.0), (1, 2, 5.0), (1, 0, 4.0), (3, 0, -1.0), (1, 2, 2.0)] {
-            ratings.push(user, item, value, 2.0);
-        }
-        ratings.sort(5);
-        assert_eq!(ratings.users(), [1, 1, 1, 3, 3]);
-        assert_eq!(ratings.items(), [0, 2, 2, 0, 0]);
-        assert_eq!(ratings.values(), [4.0, 2.0, 5.0, -1.0, 1.0]);
-        assert_eq!(ratings.iter().nth(1), Some((UserIdx(1), ItemIdx(2), 2.0)));
-        assert_eq!(ratings.mean(), 2.2);
-        assert_eq!(ratings.weights(), None);
+    fn weights_are_1_on_average() {
+        let weights = [5.0, 1.0, 3.0, 0.0, 6.0];
+        let mut ratings = Ratings { weights: Some(weights.to_vec()), ..Ratings::default() };
+        ratings.normalise_weights();
+        // Their mean is 3.
+        assert_eq!(ratings.weights(), Some(weights.map(|weight: f32| weight / 3.0).as_slice()));
     }
 
     #[test]
-    fn weights_follow_their_ratings_and_order_equal_ones() {
-        let mut ratings = Ratings { weights: Some(Vec::new()), ..Ratings::default() };
-        for (user, item, value, weight) in
-            [(1, 0, 4.0, 6.0), (0, 2, 5.0, 3.0), (1, 0, 4.0, 0.0), (0, 2, 5.0, 1.0), (0, 1, 7.0, 5.0)]
-        {
-            ratings.push(user, item, value, weight);
-        }
-        ratings.sort(2);
-        assert_eq!(ratings.values(), [7.0, 5.0, 5.0, 4.0, 4.0]);
-        assert_eq!(ratings.weights(), Some([5.0, 1.0, 3.0, 0.0, 6.0].as_slice()));
-        ratings.normalise_weights();
-        // Their mean is 3.
-        assert_eq!(ratings.weights(), Some([5.0, 1.0, 3.0, 0.0, 6.0].map(|weight: f32| weight / 3.0).as_slice()));
+    fn the_mean_is_that_of_the_values() {
+        let mut ratings = Ratings::default();
+        [1.0, 5.0, 4.0, -1.0, 2.0].into_iter().for_each(|value| ratings.push(1, 2, value, 2.0));
+        assert_eq!((ratings.mean(), ratings.weights()), (2.2, None));
+        assert_eq!(ratings.iter().nth(1), Some((UserIdx(1), ItemIdx(2), 5.0)));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Who has rated what, by user: for leaving out what a user knows already.
 
 use crate::error::{Error, Result};
-use crate::ids::UserIdx;
+use crate::ids::{ItemIdx, UserIdx};
+use crate::kernels::Pool;
 
-use super::start_of_each;
+use super::HeldOutRating;
+use super::pieces::map;
+use super::shelf::{Key, Shelf, starts_of};
 
 /// The distinct items that each user has rated, in compressed sparse rows: 4 bytes a pair and 8 a user.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,34 +41,67 @@ impl Seen {
         (0..n_users).flat_map(|user| self.items(UserIdx(user)).iter().map(move |&item| (user, item)))
     }
 
-    /// Collects pairs in any order, with repetitions, of users below `n_users`. The pairs are gone through twice.
-    pub(super) fn collect(n_users: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        let mut next = start_of_each(n_users, pairs.clone().map(|(user, _)| user));
-        let mut items = vec![0; next[n_users]];
-        for (user, item) in pairs {
-            let place = &mut next[user as usize];
-            items[*place] = item;
-            *place += 1;
+    /// The pairs of training ratings on shelves and of `held_out`, which is sorted; `starts` as for the shelves.
+    pub(super) fn collect<K: Key + Sync>(
+        pool: &dyn Pool,
+        shelves: &[Shelf<K>],
+        starts: &[usize],
+        held_out: &[HeldOutRating],
+    ) -> Self {
+        let counts = map(pool, shelves.iter().collect(), |shelf| {
+            let mut counts = vec![0; shelf.users.len()];
+            for_each_pair(shelf, starts, held_out, |user, _| counts[user as usize - shelf.users.start] += 1);
+            counts
+        });
+        let starts_of_seen = starts_of(counts.into_iter().flatten());
+        let mut items = vec![0; starts_of_seen.last().copied().unwrap_or(0)];
+        let mut rest = items.as_mut_slice();
+        let mut pieces = Vec::with_capacity(shelves.len());
+        for shelf in shelves {
+            let size = starts_of_seen[shelf.users.end] - starts_of_seen[shelf.users.start];
+            pieces.push((shelf, rest.split_off_mut(..size).unwrap_or_default()));
         }
-        // Where a user's next item would go is now where the user's items end. Sorts each user's items and moves the
-        // distinct ones to the front.
-        let mut starts = Vec::with_capacity(n_users + 1);
-        let (mut start, mut kept) = (0, 0);
-        for &end in &next[..n_users] {
-            starts.push(kept);
-            items[start..end].sort_unstable();
-            for place in start..end {
-                if place == start || items[place] != items[place - 1] {
-                    items[kept] = items[place];
-                    kept += 1;
+        map(pool, pieces, |(shelf, items)| {
+            let mut free = items.iter_mut();
+            for_each_pair(shelf, starts, held_out, |_, item| {
+                if let Some(place) = free.next() {
+                    *place = item;
                 }
+            });
+        });
+        Self { starts: starts_of_seen, items }
+    }
+}
+
+/// Goes through the distinct pairs of a shelf's users, ascending.
+fn for_each_pair<K: Key>(
+    shelf: &Shelf<K>,
+    starts: &[usize],
+    held_out: &[HeldOutRating],
+    mut each: impl FnMut(u32, u32),
+) {
+    let first = Some(UserIdx(shelf.users.start as u32));
+    let mut held_out = held_out[held_out.partition_point(|row| row.user < first)..].iter().peekable();
+    for (user, keys) in shelf.by_user(starts) {
+        let mut last = None;
+        let mut note = |item: u32| {
+            if last != Some(item) {
+                last = Some(item);
+                each(user, item);
             }
-            start = end;
+        };
+        for key in keys {
+            // Those of unknown items come first, and are no pairs.
+            while let Some(row) =
+                held_out.next_if(|row| (row.user, row.item) < (Some(UserIdx(user)), Some(ItemIdx(key.item()))))
+            {
+                row.item.into_iter().for_each(|item| note(item.0));
+            }
+            note(key.item());
         }
-        starts.push(kept);
-        items.truncate(kept);
-        items.shrink_to_fit();
-        Self { starts, items }
+        while let Some(row) = held_out.next_if(|row| row.user == Some(UserIdx(user))) {
+            row.item.into_iter().for_each(|item| note(item.0));
+        }
     }
 }
 
@@ -119,27 +155,53 @@ impl SeenBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratings::part::{Block, Rating};
+    use crate::ratings::shelf::shelve;
+    use crate::ratings::shelf::tests::As;
+
+    /// Pairs as training ratings and as held out ones, of 5 users.
+    fn collect(threads: usize, train: &[(u32, u32)], held_out: &[(u32, Option<u32>)]) -> Seen {
+        let starts = starts_of((0..5).map(|user| train.iter().filter(|pair| pair.0 == user).count()));
+        let ratings = train.iter().map(|&(user, item)| Rating { user, item, value: 1.0 }).collect();
+        let shelves = shelve::<u64>(&As(threads), &[Block { ratings, weights: Vec::new() }], &starts);
+        let row = |&(user, item): &(u32, Option<u32>)| HeldOutRating {
+            user: Some(UserIdx(user)),
+            item: item.map(ItemIdx),
+            value: 1.0,
+        };
+        let mut held_out: Vec<_> = held_out.iter().map(row).collect();
+        held_out.push(HeldOutRating { user: None, item: Some(ItemIdx(3)), value: 1.0 });
+        held_out.sort_by_key(|row| (row.user, row.item));
+        Seen::collect(&As(threads), &shelves, &starts, &held_out)
+    }
 
     const PAIRS: [(u32, u32); 8] = [(3, 1), (1, 4), (3, 1), (1, 0), (1, 4), (3, 0), (1, 2), (3, 1)];
 
     #[test]
     fn each_user_has_distinct_items_in_order() {
-        let seen = Seen::collect(5, PAIRS.into_iter());
-        assert_eq!(seen.items(UserIdx(1)), [0, 2, 4]);
-        assert_eq!(seen.items(UserIdx(3)), [0, 1]);
-        for nobody in [0, 2, 4, 5, u32::MAX] {
-            assert!(seen.items(UserIdx(nobody)).is_empty());
+        let halves = [(3, Some(1)), (1, Some(4)), (1, None), (3, Some(1)), (1, Some(0)), (4, None)];
+        for threads in [1, 2, 5] {
+            for seen in [collect(threads, &PAIRS, &[]), collect(threads, &PAIRS[4..], &halves)] {
+                assert_eq!(seen.items(UserIdx(1)), [0, 2, 4]);
+                assert_eq!(seen.items(UserIdx(3)), [0, 1]);
+                for nobody in [0, 2, 4, 5, u32::MAX] {
+                    assert!(seen.items(UserIdx(nobody)).is_empty());
+                }
+                assert_eq!((seen.len(), seen.is_empty()), (5, false));
+            }
         }
-        assert_eq!((seen.len(), seen.is_empty()), (5, false));
+        let held_out: Vec<_> = PAIRS.iter().map(|&(user, item)| (user, Some(item))).collect();
+        assert_eq!(collect(2, &[(0, 7), (3, 9)], &held_out).items(UserIdx(3)), [0, 1, 9]);
     }
 
     #[test]
     fn stored_pairs_are_read_back_as_they_were() {
-        let seen = Seen::collect(5, PAIRS.into_iter());
+        let seen = collect(1, &PAIRS, &[]);
         let mut builder = SeenBuilder::new(5, 5);
         seen.pairs().for_each(|(user, item)| builder.push(user, item).unwrap());
         assert_eq!(builder.finish(), seen);
-        assert_eq!(SeenBuilder::new(2, 0).finish(), Seen::collect(2, std::iter::empty()));
+        let nobody = SeenBuilder::new(2, 0).finish();
+        assert_eq!((nobody.len(), nobody.items(UserIdx(1))), (0, [].as_slice()));
     }
 
     #[test]

@@ -34,17 +34,43 @@ impl Split {
 ///
 /// Stored models rely on it, as the seeds of their splits: it must never change.
 pub fn pair_fraction(seed: u64, user: Id<'_>, item: Id<'_>) -> f64 {
-    unit_interval(absorb(absorb(mix(seed), user), item))
+    PairHash::new(seed).with(user).with(item).fraction()
 }
 
-fn absorb(state: u64, id: Id<'_>) -> u64 {
-    match id {
-        Id::Integer(number) => mix(state ^ number as u64),
-        Id::Text(text) => text.as_bytes().chunks(8).fold(mix(state ^ text.len() as u64), |state, chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            mix(state ^ u64::from_le_bytes(word))
-        }),
+/// [`pair_fraction`] on its way: a user, then an item.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PairHash(u64);
+
+impl PairHash {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(mix(seed))
+    }
+
+    #[inline]
+    pub(super) fn with(self, id: Id<'_>) -> Self {
+        Self(match id {
+            Id::Integer(number) => mix(self.0 ^ number as u64),
+            Id::Text(text) => {
+                let (words, rest) = text.as_bytes().as_chunks::<8>();
+                let absorb = |state, word| mix(state ^ word);
+                let start = mix(self.0 ^ text.len() as u64);
+                let state = words.iter().map(|word| u64::from_le_bytes(*word)).fold(start, absorb);
+                if rest.is_empty() { state } else { absorb(state, last_word(text.as_bytes(), rest)) }
+            }
+        })
+    }
+
+    pub(super) fn fraction(self) -> f64 {
+        unit_interval(self.0)
+    }
+}
+
+/// The bytes of `rest`, with which `bytes` ends, as the low bytes of a word.
+#[inline]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 
@@ -58,6 +84,19 @@ mod tests {
         assert_eq!(pair_fraction(42, Id::Integer(196), Id::Integer(242)), 0.03326760654702421);
         assert_eq!(pair_fraction(42, Id::Text("alice"), Id::Text("Star Wars (1977)")), 0.9271882625881008);
         assert_eq!(pair_fraction(1, Id::Integer(-1), Id::Text("")), 0.3234723533359869);
+    }
+
+    #[test]
+    fn texts_of_every_length_are_absorbed_word_by_word() {
+        let text = "0123456789abcdefghijklmnopqrst";
+        for len in 0..text.len() {
+            let expected = text.as_bytes()[..len].chunks(8).fold(mix(7 ^ len as u64), |state, chunk| {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                mix(state ^ u64::from_le_bytes(word))
+            });
+            assert_eq!(PairHash(7).with(Id::Text(&text[..len])).0, expected, "{len} bytes");
+        }
     }
 
     #[test]

@@ -27,6 +27,28 @@ impl Drop for SubnormalsAreZero {
     }
 }
 
+/// Treats subnormal numbers as what they are on a thread that a session computes on, as Rust code expects it; puts back what was
+/// when dropped.
+pub struct SubnormalsCount {
+    before: u64,
+    not_send: PhantomData<*const ()>,
+}
+
+impl SubnormalsCount {
+    /// Sets the mode of the calling thread.
+    pub fn on_this_thread() -> Self {
+        let before = arch::read();
+        arch::write(before & !arch::FLUSH);
+        Self { before, not_send: PhantomData }
+    }
+}
+
+impl Drop for SubnormalsCount {
+    fn drop(&mut self) {
+        arch::write(self.before);
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod arch {
     use std::arch::asm;
@@ -43,8 +65,8 @@ mod arch {
 
     pub fn write(value: u64) {
         let value = value as u32;
-        // SAFETY: the value was read from the register, plus two bits that every x86_64 has. Until the guard puts the
-        // old value back this thread runs only calls into ONNX Runtime, and no Rust code that computes with floats.
+        // SAFETY: the value was read from the register, with or without two bits that every x86_64 has. While they are
+        // set this thread runs only calls into ONNX Runtime, and no Rust code that computes with floats.
         unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack, preserves_flags)) };
     }
 }
@@ -64,8 +86,8 @@ mod arch {
     }
 
     pub fn write(value: u64) {
-        // SAFETY: the value was read from the register, plus one bit that every aarch64 has. Until the guard puts the
-        // old value back this thread runs only calls into ONNX Runtime, and no Rust code that computes with floats.
+        // SAFETY: the value was read from the register, with or without one bit that every aarch64 has. While it is
+        // set this thread runs only calls into ONNX Runtime, and no Rust code that computes with floats.
         unsafe { asm!("msr fpcr, {}", in(reg) value, options(nomem, nostack, preserves_flags)) };
     }
 }
@@ -94,5 +116,17 @@ mod tests {
         assert_eq!(arch::read(), before);
         let subnormal = black_box(f32::MIN_POSITIVE) * black_box(0.5);
         assert!(subnormal > 0.0, "this thread flushes subnormals after the guard is gone");
+    }
+
+    #[test]
+    fn subnormals_count_inside_a_session_that_flushes_them() {
+        let flushes = || black_box(f32::MIN_POSITIVE) * black_box(0.5) == 0.0;
+        let _outer = SubnormalsAreZero::on_this_thread();
+        let before = arch::read();
+        {
+            let _inner = SubnormalsCount::on_this_thread();
+            assert!(!flushes());
+        }
+        assert_eq!(arch::read(), before);
     }
 }

@@ -1,8 +1,8 @@
 //! ONNX Runtime: finding and loading the library, choosing where to compute, and running steps there.
 //!
 //! Owns the one thing that is global to the process, the loaded library. A step graph becomes an ONNX model of stock
-//! operators, and a session of it with the states bound in place is a [`Program`](crate::graph::Program); a forward graph with
-//! its parameters is an [`Evaluator`](crate::graph::Evaluator), or an [`OnnxFile`] for others to compute.
+//! operators, or of a fused one where the step is a plain factorisation, and a session of it with the states bound in place is a
+//! [`Program`](crate::graph::Program); a forward graph with its parameters is an [`Evaluator`](crate::graph::Evaluator), or an [`OnnxFile`] for others to compute.
 
 mod bundle;
 mod cache;
@@ -19,8 +19,10 @@ mod proto;
 mod provider;
 mod recognise;
 mod session;
+mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use library::{Library, Source};
 pub use provider::{Device, DeviceRequest, usable_devices};
+pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::{OnnxEngine, Operators};

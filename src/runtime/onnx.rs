@@ -31,13 +31,20 @@ pub fn next_name(state: &str) -> String {
 pub fn lower(step: &Step) -> Vec<u8> {
     let mut outputs = vec![(step.loss, LOSS.to_owned())];
     outputs.extend(step.updates.iter().map(|(state, next)| (*next, next_name(&step.graph.label(*state)))));
-    model_bytes(graph_proto(&step.graph, "step", outputs, &[]))
+    model_bytes(graph_proto(&step.graph, "step", outputs, &[], &[]))
+}
+
+/// A part of a step: from nodes whose values somebody else gives, under these names, to the given outputs. Its inputs are those of
+/// the graph.
+pub fn lower_part(graph: &Graph, given: &[(NodeId, String)], outputs: Vec<(NodeId, String)>) -> GraphProto {
+    graph_proto(graph, "step", outputs, &[], given)
 }
 
 /// A forward pass with the given outputs, the values of its states written into it. Its inputs are those of the graph, under
 /// their own names; names with a `#` are its own.
 pub fn lower_forward(graph: &Graph, outputs: &[(NodeId, &str)], parameters: &[(String, Vec<f32>)]) -> GraphProto {
-    graph_proto(graph, "forward", outputs.iter().map(|(id, name)| (*id, (*name).to_owned())).collect(), parameters)
+    let outputs = outputs.iter().map(|(id, name)| (*id, (*name).to_owned())).collect();
+    graph_proto(graph, "forward", outputs, parameters, &[])
 }
 
 /// The bytes of a model of one graph.
@@ -56,16 +63,21 @@ pub fn model_proto(graph: GraphProto) -> ModelProto {
     }
 }
 
-/// A graph as ONNX has it; a state that `parameters` have values of is a constant, else an input.
+/// A graph as ONNX has it; a state that `parameters` have values of is a constant, else an input. `given` are values of others.
 fn graph_proto(
     graph: &Graph,
     name: &str,
     outputs: Vec<(NodeId, String)>,
     parameters: &[(String, Vec<f32>)],
+    given: &[(NodeId, String)],
 ) -> GraphProto {
     let mut writer = Writer { graph, values: vec![String::new(); graph.nodes().len()], proto: GraphProto::default() };
-    let live = live_nodes(graph, &outputs);
+    let live = live_nodes(graph, &outputs, given);
     for (id, node) in graph.iter() {
+        if let Some((_, name)) = given.iter().find(|(other, _)| *other == id) {
+            writer.values[id.index()].clone_from(name);
+            continue;
+        }
         match &node.op {
             Op::Input { name } | Op::State { name } => {
                 match parameters.iter().find(|(other, _)| matches!(node.op, Op::State { .. }) && other == name) {
@@ -84,14 +96,14 @@ fn graph_proto(
     writer.proto
 }
 
-/// For each node whether an output depends on it.
-fn live_nodes(graph: &Graph, outputs: &[(NodeId, String)]) -> Vec<bool> {
+/// For each node whether an output depends on it, as far as that is not given.
+pub fn live_nodes(graph: &Graph, outputs: &[(NodeId, String)], given: &[(NodeId, String)]) -> Vec<bool> {
     let mut live = vec![false; graph.nodes().len()];
     for (id, _) in outputs {
         live[id.index()] = true;
     }
     for (index, node) in graph.nodes().iter().enumerate().rev() {
-        if live[index] {
+        if live[index] && !given.iter().any(|(id, _)| id.index() == index) {
             for input in node.op.inputs() {
                 live[input.index()] = true;
             }

@@ -3,7 +3,7 @@
 use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
@@ -11,12 +11,13 @@ use crate::error::{Error, Result};
 use crate::graph::{Engine, Evaluator, Feed, Graph, Node, NodeId, Op, Program, Shape, Step};
 use crate::runtime::evaluator::OnnxEvaluator;
 use crate::runtime::float_mode::SubnormalsAreZero;
-use crate::runtime::fused::FusedProgram;
+use crate::runtime::fused::{ClassicProgram, FusedProgram, Tables, TablesProgram};
 use crate::runtime::inputs::Inputs;
 use crate::runtime::library::Library;
-use crate::runtime::onnx::{LOSS, lower, next_name};
+use crate::runtime::onnx::{LOSS, lower};
 use crate::runtime::provider::Device;
-use crate::runtime::recognise::{Factorisation, recognise};
+use crate::runtime::recognise::{StepRule, recognise};
+use crate::runtime::states::States;
 
 /// The elements of a table that keep one thread busy for about a tenth of a millisecond an operation: on two cores a
 /// second thread gained nothing below 0.4 million elements, and a third of the time from a million on.
@@ -52,27 +53,32 @@ impl OnnxEngine {
         Ok(Self { library, device, name: device.to_string(), threads, operators })
     }
 
-    /// What the fused operator needs to know of a step, where it may run it.
-    fn fusible(&self, step: &Step) -> Option<Factorisation> {
-        let may = self.operators == Operators::Auto && self.device == Device::Cpu;
-        if may { recognise(step) } else { None }
+    fn may_fuse(&self) -> bool {
+        self.operators == Operators::Auto && self.device == Device::Cpu
     }
 
-    /// A session that is silent, and asleep while there is nothing to do.
-    ///
-    /// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
-    /// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
+    /// The program of fused operators that a step may run on, if any.
+    fn fused(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Option<Box<dyn Program>>> {
+        if !self.may_fuse() {
+            return Ok(None);
+        }
+        if let Some(factorisation) = recognise(step) {
+            if factorisation.rule == StepRule::Classic {
+                let program = ClassicProgram::new(self.library, &factorisation, initial, self.threads)?;
+                return Ok(Some(Box::new(program)));
+            }
+            let program = FusedProgram::new(self.library, &factorisation, initial, batch, self.threads)?;
+            return Ok(Some(Box::new(program)));
+        }
+        let Some(tables) = Tables::of(step) else { return Ok(None) };
+        let program = TablesProgram::new(self.library, step, &tables, initial, batch, self.threads)?;
+        Ok(Some(Box::new(program)))
+    }
+
     fn session(&self, model: &[u8], threads: usize, device: Device) -> ort::Result<Session> {
         // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
         let _mode = SubnormalsAreZero::on_this_thread();
-        let mut builder = Session::builder(self.library.environment())?
-            .with_optimization_level(GraphOptimizationLevel::Disable)?
-            .with_log_level(LogLevel::Fatal)?
-            .with_intra_threads(threads)?
-            .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?
-            .with_flush_to_zero()?;
+        let mut builder = session_builder(self.library, threads)?.with_flush_to_zero()?;
         if let Device::Cuda { index } = device {
             // TensorFloat-32 would round the factors of matrix products to ten bits.
             let provider = ep::CUDA::default().with_device_id(index as i32).with_tf32(false).build().error_on_failure();
@@ -87,31 +93,26 @@ impl Engine for OnnxEngine {
         &self.name
     }
 
+    fn gains_by_batch_rows(&self) -> bool {
+        self.may_fuse()
+    }
+
     fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {
         step.check_in_place()?;
         step.graph.check_states(initial)?;
-        if let Some(factorisation) = self.fusible(step) {
-            return Ok(Box::new(FusedProgram::new(self.library, &factorisation, initial, batch, self.threads)?));
+        if let Some(program) = self.fused(step, initial, batch)? {
+            return Ok(program);
         }
         let model = lower(step);
         let failed = |error: ort::Error| failure("compile", &self.name, &error);
-        let threads = self.threads.min(useful_threads(&step.graph, batch));
+        let threads = self.threads.min(useful_threads(&step.graph, step.graph.nodes(), batch));
         let session = self.session(&model, threads, self.device).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let allocator = state_allocator(&session, self.device).map_err(failed)?;
-        let mut states = Vec::new();
-        for node in step.graph.nodes() {
-            let Op::State { name } = &node.op else { continue };
-            let values = initial.iter().find(|(other, _)| other == name).map_or(&[][..], |(_, values)| values);
-            let tensor = state_tensor(&allocator, self.device, &node.shape, values).map_err(failed)?;
-            states.push(State { name: name.clone(), tensor });
-        }
+        let mut states = States::new(step.graph.nodes(), initial, self.device, &allocator).map_err(failed)?;
         let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
         binding.bind_output(LOSS, &mut loss).map_err(failed)?;
-        for state in &mut states {
-            binding.bind_input(state.name.as_str(), &state.tensor).map_err(failed)?;
-            binding.bind_output(next_name(&state.name), &mut state.tensor).map_err(failed)?;
-        }
+        states.bind(&mut binding).map_err(failed)?;
         let inputs = Inputs::new(&step.graph, self.device);
         Ok(Box::new(OnnxProgram { device: self.device, binding, session, inputs, states, loss }))
     }
@@ -132,14 +133,8 @@ struct OnnxProgram {
     binding: IoBinding,
     session: Session,
     inputs: Inputs,
-    states: Vec<State>,
+    states: States,
     loss: Tensor<f32>,
-}
-
-struct State {
-    name: String,
-    /// Input and output of the session at once.
-    tensor: Tensor<f32>,
 }
 
 impl Program for OnnxProgram {
@@ -155,27 +150,29 @@ impl Program for OnnxProgram {
     }
 
     fn state(&self, name: &str) -> Result<Vec<f32>> {
-        let state = self
-            .states
-            .iter()
-            .find(|state| state.name == name)
-            .ok_or_else(|| Error::new(format!("graph: there is no state named {name}")))?;
-        let failed = |error: ort::Error| failure("read a state", &self.device.to_string(), &error);
-        let values = match self.device {
-            Device::Cpu => state.tensor.extract_tensor().1.to_vec(),
-            Device::Cuda { .. } => {
-                let copy = state.tensor.to(AllocationDevice::CPU, 0).map_err(failed)?;
-                copy.extract_tensor().1.to_vec()
-            }
-        };
-        Ok(values)
+        self.states.read(name)
     }
+}
+
+/// A session that is silent, and asleep while there is nothing to do.
+///
+/// The step is written as it shall run, so ONNX Runtime's optimisers gain nothing (measured), and without them it
+/// computes the same whatever its version; folding constants would even keep a table of zeros for every gradient.
+pub fn session_builder(library: &'static Library, threads: usize) -> ort::Result<SessionBuilder> {
+    let b = Session::builder(library.environment())?;
+    let b = if let Ok(p) = std::env::var("COFI_PROFILE") { b.with_profiling(p)? } else { b };
+    Ok(b.with_optimization_level(GraphOptimizationLevel::Disable)?
+        .with_log_level(LogLevel::Fatal)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?)
 }
 
 /// How many threads make a step faster: waking one costs as much as an operation on a small table takes.
 ///
 /// The results do not depend on the number of threads, so this is a matter of speed alone.
-fn useful_threads(graph: &Graph, batch: usize) -> usize {
+pub fn useful_threads<'a>(graph: &'a Graph, nodes: impl IntoIterator<Item = &'a Node>, batch: usize) -> usize {
     let size = |node: &Node| node.shape.sizes(batch).iter().product::<usize>();
     let work = |node: &Node| match &node.op {
         // Each element is a sum, of which eight terms take as long as an element of another operation.
@@ -186,7 +183,7 @@ fn useful_threads(graph: &Graph, batch: usize) -> usize {
         }
         _ => size(node),
     };
-    let largest = graph.nodes().iter().map(work).max().unwrap_or(0);
+    let largest = nodes.into_iter().map(work).max().unwrap_or(0);
     (largest / ELEMENTS_PER_THREAD).max(1)
 }
 
@@ -198,19 +195,6 @@ fn state_allocator(session: &Session, device: Device) -> ort::Result<Allocator> 
             let place =
                 MemoryInfo::new(AllocationDevice::CUDA, index as i32, AllocatorType::Device, MemoryType::Default)?;
             Allocator::new(session, place)
-        }
-    }
-}
-
-fn state_tensor(allocator: &Allocator, device: Device, shape: &Shape, values: &[f32]) -> ort::Result<Tensor<f32>> {
-    let mut here = Tensor::<f32>::new(&Allocator::default(), ort_shape(shape, 1))?;
-    here.extract_tensor_mut().1.copy_from_slice(values);
-    match device {
-        Device::Cpu => Ok(here),
-        Device::Cuda { .. } => {
-            let mut there = Tensor::<f32>::new(allocator, ort_shape(shape, 1))?;
-            here.copy_into(&mut there)?;
-            Ok(there)
         }
     }
 }

@@ -17,6 +17,7 @@ mod save;
 mod schema;
 mod session;
 mod source;
+mod threads;
 mod titles;
 
 pub use columns::{NamedColumns, SourceColumns};
@@ -30,4 +31,5 @@ pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
 pub use source::{Relation, Source, id_type};
+pub use threads::Threads;
 pub use titles::Titles;

@@ -7,6 +7,7 @@ use duckdb::{Connection, ffi, params_from_iter, types::Value};
 
 use crate::error::{Error, Result};
 use crate::store::names::{quote_identifier, quote_literal};
+use crate::store::threads::share;
 
 /// A connection to the database instance that loaded the extension.
 ///
@@ -62,6 +63,21 @@ impl Session {
         Ok(())
     }
 
+    /// Streams a large result to workers, one of which is on the calling thread and each other one on a thread of its own; which
+    /// worker takes which batch is left to chance. `watch` is called now and then.
+    ///
+    /// # Errors
+    /// Those of the host, of `take` and of `watch`.
+    pub fn share<W: Send>(
+        &self,
+        sql: &str,
+        workers: &mut [W],
+        take: impl Fn(&mut W, &RecordBatch) -> Result<()> + Sync,
+        watch: impl Fn() -> Result<()>,
+    ) -> Result<()> {
+        share(workers, take, watch, |sink| self.stream(sql, |batch| sink(batch.clone())))
+    }
+
     /// Begins a transaction, which is rolled back unless it is committed.
     pub fn begin(&self) -> Result<Transaction<'_>> {
         self.execute("BEGIN TRANSACTION")?;
@@ -91,6 +107,15 @@ impl Session {
         let sql = "SELECT table_name FROM duckdb_tables() WHERE lower(table_name) = lower($1) UNION ALL \
                    SELECT view_name FROM duckdb_views() WHERE lower(view_name) = lower($1)";
         Ok(!self.rows(sql, vec![Value::Text(name.to_owned())])?.is_empty())
+    }
+
+    /// About how many rows the largest table of a name has; `None` where no table has it.
+    pub fn estimated_rows(&self, name: &str) -> Result<Option<u64>> {
+        let sql = "SELECT max(estimated_size)::BIGINT FROM duckdb_tables() WHERE lower(table_name) = lower($1)";
+        match self.rows(sql, vec![Value::Text(name.to_owned())])?.first().map(Vec::as_slice) {
+            Some([Value::BigInt(rows)]) => Ok(u64::try_from(*rows).ok()),
+            _ => Ok(None),
+        }
     }
 
     /// The database and schema in which unqualified names are looked up first.

@@ -119,6 +119,26 @@ impl Source {
         })
     }
 
+    /// How many rows have a user, an item and a rating, where the host knows without reading them that there are about
+    /// `at_least` rows or more in a table of this name; else `None`.
+    ///
+    /// # Errors
+    /// A failure of the host.
+    pub fn count_if_large(&self, session: &Session, at_least: u64) -> Result<Option<u64>> {
+        let Relation::Named(name) = &self.relation else { return Ok(None) };
+        if session.estimated_rows(name.table())?.is_none_or(|rows| rows < at_least) {
+            return Ok(None);
+        }
+        let SourceColumns { user, item, rating, .. } = &self.columns;
+        let complete = [user, item, rating].map(|name| format!("{} IS NOT NULL", quote_identifier(name))).join(" AND ");
+        let sql = include_str!("../../sql/count_ratings.sql");
+        let sql = fill(sql, &[("relation", &self.relation.to_sql()), ("complete", &complete)]);
+        match session.rows(&sql, Vec::new())?.first().map(Vec::as_slice) {
+            Some([Value::BigInt(count)]) => Ok(u64::try_from(*count).ok()),
+            _ => Ok(None),
+        }
+    }
+
     /// The query that reads the ratings, ids in the kinds of a model: `user`, `item`, `rating`, `weight` where there is a
     /// column of weights, and `held_out` where there is one of times and `held_out` is the fraction above 0 of the rows
     /// that is held out, the latest ones. It is never more than the fraction: rows of one time stay together.

@@ -1,8 +1,10 @@
 //! Checked settings of a training: only these run.
 
 use crate::error::{Error, Result};
+use crate::graph::Engine;
 use crate::graph::optimiser::{Optimiser, Reach, Rule};
 use crate::model::{Biases, Init, Mlp, embedding_width};
+use crate::train::classic;
 use crate::train::options::{OneOf, Options, RangeOption};
 use crate::train::schedule::Schedule;
 
@@ -17,6 +19,9 @@ const USUAL_FACTORS: usize = 50;
 
 /// The decoupled decay where nothing else is asked for. Added to the gradient, as other rules do, it would be far too much.
 const USUAL_DECAY: f64 = 0.2;
+
+/// What `p (1 - lr wd)` of a single rating has for `wd` where nothing else is asked for; a row meets it once a rating.
+const USUAL_CLASSIC_DECAY: f64 = 0.1;
 
 /// All settings that the numbers of a model depend on, besides its ratings.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,11 +119,13 @@ impl TrainConfig {
         let rule = match options.word("optimizer")? {
             "adam" => Rule::Adam { beta2: betas.1, eps },
             "sgd" => Rule::Sgd,
+            "classic_sgd" => Rule::Classic,
             _ => Rule::AdamW { beta2: betas.1, eps },
         };
         let weight_decay = match (options.real_or_word("weight_decay")?, rule) {
             (OneOf::Value(decay), _) => decay,
             (OneOf::Word(_), Rule::AdamW { .. }) => USUAL_DECAY,
+            (OneOf::Word(_), Rule::Classic) => USUAL_CLASSIC_DECAY,
             (OneOf::Word(_), Rule::Adam { .. } | Rule::Sgd) => 0.0,
         };
         let init_std = options.real("init_std")?;
@@ -170,6 +177,7 @@ impl TrainConfig {
             patience: options.whole_or_null("patience")?.map(|epochs| epochs as u32),
             seed: options.whole("seed")? as u64,
         };
+        classic::check(&config)?;
         match (config.updates, config.needs_every_row()) {
             (Updates::Sparse, Some((reason, way_out))) => {
                 Err(Error::argument("updates", "'sparse'", format!("'auto' or 'dense' {reason}"), way_out))
@@ -178,19 +186,24 @@ impl TrainConfig {
         }
     }
 
-    /// Which rows each step moves, of tables of so many users and items together: those of its batch where that is asked for, or where
-    /// there are more rows than ratings in a batch, as then some row is not in it.
-    pub fn reach_for(&self, n_rows: usize, batch_size: usize) -> Reach {
+    /// Which rows each step moves, of tables of so many users and items together. Where nothing is asked for, those of its batch if
+    /// the engine gains by that, and there are more rows than ratings in a batch, as then some row is not in it.
+    pub fn reach_for(&self, n_rows: usize, batch_size: usize, engine: &dyn Engine) -> Reach {
+        let is_less = engine.gains_by_batch_rows() && n_rows > batch_size;
         match self.updates {
+            _ if self.optimiser.rule == Rule::Classic => Reach::BatchRows,
             Updates::Dense => Reach::EveryRow,
             Updates::Sparse => Reach::BatchRows,
-            Updates::Auto if self.needs_every_row().is_none() && n_rows > batch_size => Reach::BatchRows,
+            Updates::Auto if is_less && self.needs_every_row().is_none() => Reach::BatchRows,
             Updates::Auto => Reach::EveryRow,
         }
     }
 
     /// Why a row cannot miss steps and catch up, and the way out; `None` where it can.
     fn needs_every_row(&self) -> Option<(String, &'static str)> {
+        if self.optimiser.rule == Rule::Classic {
+            return None;
+        }
         let (decay, (_, beta2)) = (self.optimiser.weight_decay, self.betas);
         let beta1 = self.schedule.highest_beta1(self.betas);
         if self.l2 > 0.0 {
@@ -217,12 +230,10 @@ impl TrainConfig {
     /// The batch size for a number of training ratings.
     pub fn batch_size_for(&self, n_train: usize) -> usize {
         match self.batch_size {
+            _ if self.optimiser.rule == Rule::Classic => 1,
             BatchSize::Fixed(size) => size,
             BatchSize::Full => n_train,
-            BatchSize::Auto => {
-                let power = (n_train as f64 / STEPS_PER_EPOCH).max(1.0).log2().round();
-                (power.exp2() as usize).max(SMALLEST_BATCH)
-            }
+            BatchSize::Auto => usual_batch_size(n_train),
         }
     }
 
@@ -234,6 +245,12 @@ impl TrainConfig {
             (None, None) => USUAL_FACTORS,
         }
     }
+}
+
+/// The power of two with which an epoch of so many ratings stays near 1250 steps.
+pub(super) fn usual_batch_size(n_train: usize) -> usize {
+    let power = (n_train as f64 / STEPS_PER_EPOCH).max(1.0).log2().round();
+    (power.exp2() as usize).max(SMALLEST_BATCH)
 }
 
 /// The hidden layers, where the architecture has some.

@@ -1,14 +1,12 @@
 //! What a training step is fed: a batch in parts, with everything that depends on the step's number.
 
-use std::sync::Arc;
-
 use crate::error::Result;
 use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
-use crate::graph::{Feed, FeedValues, Program};
+use crate::graph::{Blocks, Feed, FeedValues, Program};
 use crate::model::{
     Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
 };
-use crate::ratings::{Batch, Ratings, class_of};
+use crate::ratings::{Batch, Round, class_of};
 use crate::rng::Rng;
 use crate::train::schedule::StepSettings;
 
@@ -21,7 +19,6 @@ pub(super) struct Feeder {
     options: StepOptions,
     /// Parts in which a batch is run.
     n_parts: usize,
-    train: Arc<Ratings>,
     /// The classes of a classifier, ascending.
     levels: Vec<f32>,
     masks: Masks,
@@ -30,13 +27,12 @@ pub(super) struct Feeder {
 }
 
 impl Feeder {
-    /// A feeder for steps of `model` over `train`.
+    /// A feeder for steps of `model`.
     pub(super) fn new(
         model: &Model,
         optimiser: &Optimiser,
         options: StepOptions,
         n_parts: usize,
-        train: Arc<Ratings>,
         levels: Vec<f32>,
         rng: Rng,
     ) -> Self {
@@ -54,7 +50,6 @@ impl Feeder {
             objective: model.objective,
             options,
             n_parts,
-            train,
             levels,
             masks,
             classes: Vec::new(),
@@ -66,7 +61,7 @@ impl Feeder {
     /// # Errors
     /// A failure of the engine.
     pub(super) fn step(&mut self, program: &mut dyn Program, batch: Batch<'_>, settings: StepSettings) -> Result<f64> {
-        let n_rows = batch.rows.len();
+        let n_rows = batch.ratings.len();
         let part_size = n_rows.div_ceil(self.n_parts).max(1);
         let last_scalars = self.optimiser.advance(&mut self.clock, settings.learning_rate, settings.beta1);
         let mut loss = 0.0;
@@ -86,10 +81,11 @@ impl Feeder {
             let mut feeds = vec![indices(USER, &batch.users[rows.clone()]), indices(ITEM, &batch.items[rows.clone()])];
             match self.objective {
                 Objective::CrossEntropy { .. } => {
-                    let class = |row: &u32| class_of(&self.levels, self.train.values()[*row as usize]);
+                    let class = |value: &f32| class_of(&self.levels, *value);
                     self.classes.clear();
                     // Every training rating is one of the levels.
-                    self.classes.extend(batch.rows[rows.clone()].iter().map(|row| class(row).unwrap_or(0) as i32));
+                    self.classes
+                        .extend(batch.values[rows.clone()].iter().map(|value| class(value).unwrap_or(0) as i32));
                     feeds.push(indices(CLASS, &self.classes));
                 }
                 Objective::MeanSquaredError | Objective::HalfSquaredSum => {
@@ -105,6 +101,53 @@ impl Feeder {
             loss += f64::from(program.step(&feeds)?);
         }
         Ok(loss)
+    }
+
+    /// What is minimised.
+    pub(super) fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// Learns from each rating of a batch in turn; returns the sum of their losses, each before that.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn singles(
+        &mut self,
+        program: &mut dyn Program,
+        batch: Batch<'_>,
+        settings: StepSettings,
+    ) -> Result<f64> {
+        let Batch { users, items, ratings, weights, .. } = batch;
+        let all = |rows: &[i32]| [0..rows.iter().max().map_or(0, |row| *row as u32 + 1)];
+        let (borders, user_rows, item_rows) = ([0, users.len()], all(users), all(items));
+        let (user_rows, item_rows) = (user_rows.as_slice(), item_rows.as_slice());
+        let round = Round { users, items, ratings, weights, borders: &borders, user_rows, item_rows };
+        self.round(program, &round, settings)
+    }
+
+    /// Learns from each rating of a round in turn; returns the sum of their losses, each before that.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn round(
+        &mut self,
+        program: &mut dyn Program,
+        round: &Round<'_>,
+        settings: StepSettings,
+    ) -> Result<f64> {
+        if round.users.is_empty() {
+            return Ok(0.0);
+        }
+        let scalars = self.optimiser.advance(&mut self.clock, settings.learning_rate, settings.beta1);
+        let indices = |name, values| Feed { name, values: FeedValues::Indices(values) };
+        let mut feeds = vec![indices(USER, round.users), indices(ITEM, round.items), floats(RATING, round.ratings)];
+        if self.options.is_weighted {
+            feeds.push(floats(WEIGHT, round.weights));
+        }
+        feeds.extend(scalars.iter().map(|(name, value)| floats(name, std::slice::from_ref(value))));
+        let rows = [(USER, round.user_rows), (ITEM, round.item_rows)];
+        program.each(&feeds, &Blocks { borders: round.borders, rows: &rows }).map(f64::from)
     }
 
     /// A state of the program that the feeder runs, all its rows as after the last step.

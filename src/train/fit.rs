@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::graph::optimiser::{Reach, accumulators};
+use crate::graph::optimiser::{Reach, Rule, accumulators};
 use crate::graph::{Engine, Program};
 use crate::model::{Objective, predictor, training_step};
-use crate::ratings::{Batches, Dataset};
+use crate::ratings::Dataset;
 use crate::rng::Rng;
 use crate::score::{Baseline, Embeddings};
-use crate::train::config::TrainConfig;
+use crate::train::config::{TrainConfig, usual_batch_size};
+use crate::train::deal::{Deal, batches};
 use crate::train::feeds::Feeder;
 use crate::train::plan::{Plan, WarmStart};
 use crate::train::report::EpochReport;
@@ -27,7 +28,7 @@ pub struct Training {
     baseline: Baseline,
     program: Box<dyn Program>,
     feeder: Feeder,
-    batches: Batches,
+    deal: Deal,
     epochs_done: u32,
     steps_done: u64,
     best: Option<Best>,
@@ -59,7 +60,7 @@ impl Training {
         }
         let mut plan = Plan::new(&config, &dataset, warm_start)?;
         let batch_size = config.batch_size_for(dataset.train.len());
-        config.optimiser.reach = config.reach_for(plan.model.n_users + plan.model.n_items, batch_size);
+        config.optimiser.reach = config.reach_for(plan.model.n_users + plan.model.n_items, batch_size, engine.as_ref());
         let rng = Rng::new(config.seed);
         let step = training_step(&plan.model, &config.optimiser, plan.step_options)?;
         let mut initial = std::mem::take(&mut plan.initial);
@@ -67,14 +68,13 @@ impl Training {
         initial.extend(config.optimiser.initial(&initial));
         initial.extend(config.optimiser.clocks(&plan.model.tables()));
         initial.extend(sums);
-        let batches = Batches::new(Arc::clone(&dataset.train), batch_size, plan.scale.working(), rng.fork("shuffle"));
-        let program = engine.compile(&step, &initial, batches.batch_size().div_ceil(config.accumulate))?;
+        let deal = Deal::new(&config, &plan, &dataset);
+        let program = engine.compile(&step, &initial, deal.batch_size().div_ceil(config.accumulate))?;
         let feeder = Feeder::new(
             &plan.model,
             &config.optimiser,
             plan.step_options,
             config.accumulate,
-            Arc::clone(&dataset.train),
             plan.levels.clone(),
             rng.fork("dropout"),
         );
@@ -83,7 +83,7 @@ impl Training {
             false => Baseline::damped_means(&dataset.train, plan.model.n_users, plan.model.n_items),
         };
         let (epochs_done, steps_done, best) = (0, 0, None);
-        Ok(Self { config, dataset, engine, plan, baseline, program, feeder, batches, epochs_done, steps_done, best })
+        Ok(Self { config, dataset, engine, plan, baseline, program, feeder, deal, epochs_done, steps_done, best })
     }
 
     /// Whether all epochs are done, or enough of them were no better.
@@ -97,7 +97,7 @@ impl Training {
 
     /// Ratings a step.
     pub fn batch_size(&self) -> usize {
-        self.batches.batch_size()
+        self.deal.batch_size()
     }
 
     /// What kind of operators computes the steps.
@@ -136,16 +136,16 @@ impl Training {
     /// A loss that is not a number any more; a failure of the engine. The training is then of no use.
     pub fn epoch(&mut self) -> Result<EpochReport> {
         let started = Instant::now();
-        let total_steps = self.batches.per_epoch() as u64 * u64::from(self.config.epochs);
+        let total_steps = self.deal.per_epoch() as u64 * u64::from(self.config.epochs);
         let is_sum = self.plan.model.objective == Objective::HalfSquaredSum;
         let mut loss_sum = 0.0;
-        self.batches.start_epoch();
-        while let Some(batch) = self.batches.next_batch() {
+        self.deal.start_epoch();
+        loop {
             let config = &self.config;
             let settings = config.schedule.at(self.steps_done, total_steps, config.learning_rate, config.betas);
+            let Some(loss) = self.deal.learn(&mut self.feeder, self.program.as_mut(), settings)? else { break };
             self.steps_done += 1;
-            let n_ratings = if is_sum { 1.0 } else { batch.ratings.len() as f64 };
-            loss_sum += self.feeder.step(self.program.as_mut(), batch, settings)? * n_ratings;
+            loss_sum += loss;
         }
         self.epochs_done += 1;
         let n_ratings = if is_sum { 1.0 } else { self.dataset.train.len() as f64 };
@@ -171,7 +171,7 @@ impl Training {
         Ok(EpochReport { epoch: self.epochs_done, train_loss, valid, seconds: started.elapsed().as_secs_f64() })
     }
 
-    /// Takes up to `n_steps` steps at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and
+    /// Takes up to `n_steps` steps, of single ratings as many as a batch would have, at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and
     /// loss of each. Ends early when a loss is not finite or `stop` says so. The training is of no use afterwards.
     ///
     /// # Errors
@@ -183,21 +183,30 @@ impl Training {
         mut stop: impl FnMut(f64) -> bool,
     ) -> Result<Vec<(f64, f64)>> {
         let mut found = Vec::new();
+        let is_classic = self.config.optimiser.rule == Rule::Classic;
+        let size = if is_classic { usual_batch_size(self.dataset.train.len()) } else { self.deal.batch_size() };
+        let mut batches = batches(&self.config, &self.plan, &self.dataset, size);
+        let is_sum = self.plan.model.objective == Objective::HalfSquaredSum;
         for step in 0..n_steps {
             let share = f64::from(step) / f64::from(n_steps.max(2) - 1);
             let settings =
                 StepSettings { learning_rate: lowest * (highest / lowest).powf(share), beta1: self.config.betas.0 };
-            let batch = match self.batches.next_batch() {
+            let batch = match batches.next_batch() {
                 Some(batch) => batch,
                 None => {
-                    self.batches.start_epoch();
-                    match self.batches.next_batch() {
+                    batches.start_epoch();
+                    match batches.next_batch() {
                         Some(batch) => batch,
                         None => break,
                     }
                 }
             };
-            let loss = self.feeder.step(self.program.as_mut(), batch, settings)? * self.loss_unit();
+            let n_ratings = if is_sum { 1.0 } else { batch.ratings.len() as f64 };
+            let loss = match is_classic {
+                true => self.feeder.singles(self.program.as_mut(), batch, settings)? / n_ratings,
+                false => self.feeder.step(self.program.as_mut(), batch, settings)?,
+            };
+            let loss = loss * self.loss_unit();
             if !loss.is_finite() {
                 break;
             }

@@ -2,9 +2,12 @@
 //!
 //! Training drives an [`Engine`](crate::graph::Engine) and does not know which one: who starts it chooses.
 
+mod classic;
 mod config;
+mod deal;
 mod feeds;
 mod fit;
+mod memory;
 mod options;
 mod plan;
 mod presets;
@@ -21,6 +24,7 @@ mod value;
 
 pub use config::{Operators, TrainConfig};
 pub use fit::Training;
+pub use memory::{Needs, Sizes};
 pub use options::{OneOf, Options, RangeOption};
 pub use plan::WarmStart;
 pub use presets::{PRESETS, Preset, preset};

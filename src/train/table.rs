@@ -143,7 +143,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "weight_decay",
         Kind::RealOr(0.0, 100.0, &["auto"]),
         "'auto'",
-        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for 'adam' and 'sgd'; 'auto' is 0.2 and 0",
+        "decay of factors and of layers' weights, not of biases: decoupled for 'adamw', added to the gradient for the others; 'auto' is 0.2 for 'adamw', 0.1 for 'classic_sgd', else 0",
     ),
     row(
         "l2",
@@ -153,15 +153,15 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     row(
         "optimizer",
-        Kind::Word(&["adamw", "adam", "sgd"]),
+        Kind::Word(&["adamw", "adam", "sgd", "classic_sgd"]),
         "'adamw'",
-        "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas",
+        "the rule of a step, as PyTorch has it; the momentum of 'sgd' is the first of betas; 'classic_sgd' learns from one rating at a time, betas and eps do not count: try learning_rate := 0.02, epochs := 16",
     ),
     row(
         "updates",
         Kind::Word(&["auto", "dense", "sparse"]),
         "'auto'",
-        "rows of factors and biases that a step moves: 'dense' all, 'sparse' those of its batch, each after catching up with the steps that it missed; 'auto' is 'sparse' where users and items are more than batch_size and neither l2, accumulate nor a decay in the gradient needs all",
+        "rows of factors and biases that a step moves: 'dense' all, 'sparse' those of its batch, each after catching up with the steps that it missed; 'auto' is 'sparse' where operators are fused, users and items are more than batch_size, and neither l2, accumulate nor a decay in the gradient needs all",
     ),
     row(
         "schedule",
@@ -180,7 +180,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "batch_size",
         Kind::WholeOr(1, 1 << 24, &["auto", "full"]),
         "'auto'",
-        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8; 'full' is all of them",
+        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8, and 1 for 'classic_sgd'; 'full' is all of them",
     ),
     row(
         "accumulate",
@@ -249,7 +249,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "operators",
         Kind::Word(&["auto", "stock"]),
         "'auto'",
-        "what a step is computed with: 'stock' is ONNX's own operators alone",
+        "what a step is computed with: 'auto' takes fused operators of cofi's own on the CPU where the step is such, 'stock' ONNX's alone",
     ),
     row(
         "user_col",

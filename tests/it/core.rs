@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use cofi::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary};
-use cofi::ratings::{Batches, Dataset, DatasetBuilder, SeenBuilder, Split, WorkingScale, class_of};
+use cofi::ratings::{Batches, Dataset, DatasetBuilder, Part, SeenBuilder, Split, Take, Watch, WorkingScale, class_of};
 use cofi::rng::Rng;
 use cofi::score::{Baseline, Embeddings, Interaction, Parts, Predictor, Table};
 
@@ -151,7 +151,7 @@ fn weights_change_nothing_but_themselves() {
 }
 
 #[test]
-fn a_batch_tells_where_its_ratings_are() {
+fn a_batch_has_ratings_with_all_that_is_theirs() {
     let rows = random_rows(8);
     let weights: Vec<_> = (0..rows.len()).map(|row| Some(row as f64)).collect();
     let dataset = build_from_columns(Split::Pairs { fraction: 0.1, seed: 3 }, &rows, Some(&weights), None);
@@ -161,17 +161,17 @@ fn a_batch_tells_where_its_ratings_are() {
     batches.start_epoch();
     let mut dealt = BTreeSet::new();
     while let Some(batch) = batches.next_batch() {
-        assert_eq!(batch.rows.len(), batch.weights.len());
-        for (place, &row) in batch.rows.iter().enumerate() {
-            let there = row as usize;
+        for (place, weight) in batch.weights.iter().enumerate() {
+            // No two have the same weight.
+            let there = train.weights().unwrap().iter().position(|other| other == weight).unwrap();
             assert_eq!(batch.users[place] as u32, train.users()[there]);
             assert_eq!(batch.items[place] as u32, train.items()[there]);
             assert_eq!(batch.ratings[place], train.values()[there]);
-            assert_eq!(batch.weights[place], train.weights().unwrap()[there]);
-            assert!(dealt.insert(row));
+            assert_eq!(batch.values[place], train.values()[there]);
+            assert!(dealt.insert(there));
         }
     }
-    assert!(dealt.into_iter().eq(0..train.len() as u32));
+    assert!(dealt.into_iter().eq(0..train.len()));
 }
 
 #[test]
@@ -320,10 +320,14 @@ fn build_from_columns(
     columns.extend(weights.map(|weights| ("weight", Arc::new(Float64Array::from(weights.to_vec())) as ArrayRef)));
     columns.extend(sides.map(|sides| ("held_out", Arc::new(BooleanArray::from(sides.to_vec())) as ArrayRef)));
     let all = RecordBatch::try_from_iter(columns).unwrap();
-    let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split);
-    for start in (0..rows.len()).step_by(150) {
-        builder.push(&all.slice(start, 150.min(rows.len() - start))).unwrap();
-    }
+    let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split).in_parts(3);
+    let stream = |parts: &mut [Part], take: Take<'_>, _: Watch<'_>| {
+        (0..rows.len())
+            .step_by(7)
+            .enumerate()
+            .try_for_each(|(place, start)| take(&mut parts[place % 3], &all.slice(start, 7.min(rows.len() - start))))
+    };
+    builder.read(|_| Ok(()), stream).unwrap();
     builder.finish().unwrap()
 }
 

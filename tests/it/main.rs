@@ -1,6 +1,7 @@
 //! Tests of the core and of the engines, in one binary.
 
 mod behaviour;
+mod classic;
 mod core;
 mod evaluators;
 mod fused;
@@ -10,6 +11,7 @@ mod metrics;
 mod onnx;
 mod optimisers;
 mod pca;
+mod recognise;
 mod reference;
 mod report;
 mod rows;

@@ -4,8 +4,9 @@ use crate::error::Result;
 use crate::graph::optimiser::{Parameter, first_moment, scalar_input, second_moment};
 use crate::graph::{Graph, NodeId};
 
-/// The scalar inputs of AdamW, in the order of [`moving`]; [`DECAY`] comes on top.
-const DECOUPLED: [&str; 6] = [
+/// The scalar inputs of AdamW: `beta1`, `1 - beta1`, `beta2`, `1 - beta2`, the step size and epsilon, both with their bias corrections;
+/// [`ADAMW_DECAY`] comes on top.
+pub const ADAMW: [&str; 6] = [
     "adamw.beta1",
     "adamw.one_minus_beta1",
     "adamw.beta2",
@@ -13,10 +14,10 @@ const DECOUPLED: [&str; 6] = [
     "adamw.step_size",
     "adamw.epsilon",
 ];
-/// The factor of the parameters that decay.
-const DECAY: &str = "adamw.decay";
-/// The scalar inputs of Adam, in the order of [`moving`].
-const PENALISED: [&str; 6] =
+/// The scalar input of what parameters that decay are multiplied by.
+pub const ADAMW_DECAY: &str = "adamw.decay";
+/// The scalar inputs of Adam, as those of [`ADAMW`].
+pub const ADAM: [&str; 6] =
     ["adam.beta1", "adam.one_minus_beta1", "adam.beta2", "adam.one_minus_beta2", "adam.step_size", "adam.epsilon"];
 
 /// The values of the scalars that keep parameters and moments as they are; nothing is divided by 0.
@@ -36,12 +37,12 @@ pub fn moving(step_number: u64, learning_rate: f64, beta1: f64, beta2: f64, eps:
 
 /// The scalars of AdamW by name.
 pub fn decoupled_scalars(values: [f64; 6], decay: f64) -> Vec<(&'static str, f32)> {
-    DECOUPLED.into_iter().zip(values).chain([(DECAY, decay)]).map(|(name, value)| (name, value as f32)).collect()
+    ADAMW.into_iter().zip(values).chain([(ADAMW_DECAY, decay)]).map(|(name, value)| (name, value as f32)).collect()
 }
 
 /// The scalars of Adam by name.
 pub fn penalised_scalars(values: [f64; 6]) -> Vec<(&'static str, f32)> {
-    PENALISED.into_iter().zip(values).map(|(name, value)| (name, value as f32)).collect()
+    ADAM.into_iter().zip(values).map(|(name, value)| (name, value as f32)).collect()
 }
 
 /// The scalars that both forms have, as inputs.
@@ -59,14 +60,14 @@ pub struct Scalars {
 impl Scalars {
     /// Those of AdamW.
     pub fn decoupled(graph: &mut Graph) -> Result<Self> {
-        let mut scalars = Self::new(graph, DECOUPLED)?;
-        scalars.decay = Some(scalar_input(graph, DECAY)?);
+        let mut scalars = Self::new(graph, ADAMW)?;
+        scalars.decay = Some(scalar_input(graph, ADAMW_DECAY)?);
         Ok(scalars)
     }
 
     /// Those of Adam.
     pub fn penalised(graph: &mut Graph) -> Result<Self> {
-        Self::new(graph, PENALISED)
+        Self::new(graph, ADAM)
     }
 
     fn new(graph: &mut Graph, names: [&str; 6]) -> Result<Self> {

@@ -6,7 +6,7 @@ use crate::graph::optimiser::rows::{
     BEFORE, LOG_BETA1, LOG_BETA2, LOG_DECAY_BEFORE, LOG_DECAY_NOW, LOG_RATIO, NOW, RowTable, TAIL, clock_name,
     log_decay_name,
 };
-use crate::graph::optimiser::{Optimiser, Reach, Rule, adam, first_moment, second_moment};
+use crate::graph::optimiser::{Optimiser, Rule, adam, first_moment, second_moment};
 
 /// The lowest factor that a logarithm is taken of.
 const LOWEST: f64 = 1e-30;
@@ -64,7 +64,7 @@ impl Optimiser {
         let before = *clock;
         clock.steps += 1;
         let mut scalars = self.scalars(clock.steps, learning_rate, beta1);
-        if self.reach == Reach::EveryRow {
+        if !self.catches_up() {
             return scalars;
         }
         clock.last = self.tail(clock.steps, learning_rate, beta1);
@@ -88,7 +88,7 @@ impl Optimiser {
     /// Brings the values of a table, `[N]` or `[N, K]`, up to date: to what a step after the last would read of them.
     pub fn settle(&self, clock: &Clock, values: &mut [f32], memory: RowMemory<'_>) {
         let width = values.len() / memory.clock.len().max(1);
-        if self.reach == Reach::EveryRow || width == 0 {
+        if !self.catches_up() || width == 0 {
             return;
         }
         let rows = values.chunks_exact_mut(width).zip(memory.m.chunks_exact(width)).zip(memory.clock).enumerate();
@@ -119,7 +119,7 @@ impl Optimiser {
         read: impl Fn(&str) -> Result<Vec<f32>>,
     ) -> Result<Vec<f32>> {
         let mut values = read(table.name)?;
-        if self.reach == Reach::EveryRow {
+        if !self.catches_up() {
             return Ok(values);
         }
         let read_if = |is_there: bool, name: String| is_there.then(|| read(&name)).transpose();
@@ -138,7 +138,7 @@ impl Optimiser {
                 let [.., step_size, epsilon] = adam::moving(step_number, learning_rate, beta1, beta2, eps);
                 (step_size, epsilon)
             }
-            Rule::Sgd => (learning_rate, 0.0),
+            Rule::Sgd | Rule::Classic => (learning_rate, 0.0),
         };
         let ratio = self.ratio(beta1).min(HIGHEST_RATIO);
         Tail { log_ratio: ratio.ln(), whole: step_size * ratio / (1.0 - ratio), epsilon }
@@ -148,7 +148,7 @@ impl Optimiser {
     fn ratio(&self, beta1: f64) -> f64 {
         let beta2 = match self.rule {
             Rule::AdamW { beta2, .. } | Rule::Adam { beta2, .. } => beta2,
-            Rule::Sgd => 1.0,
+            Rule::Sgd | Rule::Classic => 1.0,
         };
         beta1.max(LOWEST) / beta2.max(LOWEST).sqrt()
     }

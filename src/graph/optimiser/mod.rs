@@ -6,13 +6,19 @@
 
 mod accumulate;
 mod adam;
+mod classic;
 mod clock;
 mod rows;
 mod sgd;
 
 pub use accumulate::{Accumulated, KEEP, accumulate, accumulators};
+pub use adam::{ADAM, ADAMW, ADAMW_DECAY};
+pub use classic::CLASSIC;
 pub use clock::{Clock, RowMemory};
-pub use rows::{Lookup, RowTable, RowUpdates};
+pub use rows::{
+    BEFORE, LOG_BETA1, LOG_BETA2, LOG_DECAY_BEFORE, LOG_DECAY_NOW, LOG_RATIO, Lookup, NOW, RowTable, RowUpdates, TAIL,
+};
+pub use sgd::SGD;
 
 use crate::error::{Error, Result};
 use crate::graph::{Element, Graph, NodeId, Op, Shape};
@@ -62,6 +68,18 @@ pub enum Rule {
     ///
     /// Source: Polyak, Some methods of speeding up the convergence of iteration methods (1964), equation 9.
     Sgd,
+    /// Gradient descent over single ratings, one a step:
+    ///
+    /// ```text
+    /// p <- p - lr (g + wd p)
+    /// ```
+    ///
+    /// for the rows of the rating; all others stay as they are, with either [`Reach`]. Nothing is remembered of a parameter, and
+    /// `beta1` does not count.
+    ///
+    /// Source: Koren, Bell and Volinsky, Matrix Factorization Techniques for Recommender Systems (2009), "Stochastic gradient
+    /// descent".
+    Classic,
 }
 
 /// Which rows of a table a step reads and writes; what is not looked up by rows moves as a whole with either.
@@ -99,7 +117,7 @@ pub struct Optimiser {
 impl Optimiser {
     /// Appends the update of every parameter, given as (state, gradient of the same shape), all rows of each; returns (state,
     /// value after the step) for the parameters and for what the rule remembers of them, the states `<parameter>.m` and, but for
-    /// [`Rule::Sgd`], `<parameter>.v`. [`RowUpdates`] is the same for [`Reach::BatchRows`].
+    /// [`Rule::Sgd`], `<parameter>.v`; with [`Rule::Classic`], of which [`attach_classic`](Self::attach_classic) knows rows, nothing. [`RowUpdates`] is the same for [`Reach::BatchRows`].
     ///
     /// Adds the scalar inputs that [`scalars`](Self::scalars) feeds, so it can be called once on a graph. A parameter costs 12
     /// element-wise passes over it with Adam, 5 with SGD; one that decays 1 more with AdamW, else 2.
@@ -133,6 +151,7 @@ impl Optimiser {
                 adam::penalised_scalars(adam::moving(step_number, learning_rate, beta1, beta2, eps))
             }
             Rule::Sgd => sgd::scalars(learning_rate, beta1, 1.0),
+            Rule::Classic => classic::scalars(learning_rate, 1.0 - learning_rate * self.weight_decay),
         }
     }
 
@@ -143,7 +162,13 @@ impl Optimiser {
             Rule::AdamW { .. } => adam::decoupled_scalars(adam::IDLE, 1.0),
             Rule::Adam { .. } => adam::penalised_scalars(adam::IDLE),
             Rule::Sgd => sgd::scalars(0.0, 1.0, 0.0),
+            Rule::Classic => classic::scalars(0.0, 1.0),
         }
+    }
+
+    /// Whether rows have clocks, and catch up with steps that they missed.
+    fn catches_up(&self) -> bool {
+        self.reach == Reach::BatchRows && self.rule != Rule::Classic
     }
 
     /// The parameters of both lists.
@@ -168,6 +193,7 @@ impl Optimiser {
         let memories: &[fn(&str) -> String] = match self.rule {
             Rule::AdamW { .. } | Rule::Adam { .. } => &[first_moment, second_moment],
             Rule::Sgd => &[first_moment],
+            Rule::Classic => &[],
         };
         let zeros = |(name, values): &(String, Vec<f32>)| -> Vec<_> {
             memories.iter().map(|memory| (memory(name), vec![0.0; values.len()])).collect()
@@ -180,6 +206,7 @@ impl Optimiser {
 enum Scalars {
     Adam(adam::Scalars),
     Sgd(sgd::Scalars),
+    Classic(classic::Scalars),
 }
 
 impl Scalars {
@@ -188,6 +215,7 @@ impl Scalars {
             Rule::AdamW { .. } => Self::Adam(adam::Scalars::decoupled(graph)?),
             Rule::Adam { .. } => Self::Adam(adam::Scalars::penalised(graph)?),
             Rule::Sgd => Self::Sgd(sgd::Scalars::new(graph)?),
+            Rule::Classic => Self::Classic(classic::Scalars::new(graph)?),
         })
     }
 
@@ -196,6 +224,7 @@ impl Scalars {
         match self {
             Self::Adam(scalars) => scalars.update(graph, parameter),
             Self::Sgd(scalars) => scalars.update(graph, parameter),
+            Self::Classic(scalars) => scalars.update(graph, parameter),
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::optimiser::{
-    Optimiser, Parameter, Reach, Rule, Scalars, first_moment, parameter_name, scalar_input, second_moment,
+    Optimiser, Parameter, Rule, Scalars, first_moment, parameter_name, scalar_input, second_moment,
 };
 use crate::graph::{Dim, Graph, NodeId, Shape};
 
@@ -94,11 +94,16 @@ impl RowUpdates {
     ///
     /// # Errors
     /// A rule that adds a penalty to the gradient: what a row missed then depends on where it was in each of the steps. A
-    /// second call on the same graph.
+    /// second call on the same graph; [`Rule::Classic`].
     pub fn begin(optimiser: &Optimiser, graph: &mut Graph) -> Result<Self> {
         if optimiser.has_penalty() {
             return Err(Error::new(
                 "graph: a weight decay inside the gradient has no closed form for rows that missed steps; move every row",
+            ));
+        }
+        if optimiser.rule == Rule::Classic {
+            return Err(Error::new(
+                "graph: rows that remember nothing have nothing to catch up with; attach the classic rule",
             ));
         }
         let has_second = optimiser.rule != Rule::Sgd;
@@ -242,6 +247,7 @@ impl RowUpdates {
                 let new_parameter = graph.sub(kept, change)?;
                 Ok(vec![(table.state, new_parameter), (table.m.0, new_m), (v.0, new_v)])
             }
+            Scalars::Classic(scalars) => scalars.update(graph, parameter),
             Scalars::Sgd(scalars) => {
                 // m' = momentum m + gain g
                 let kept = multiplied_there(graph, table.m.1, touched, scalars.momentum)?;
@@ -296,9 +302,9 @@ impl Moved {
 }
 
 impl Optimiser {
-    /// The clocks of the tables at the beginning, by name: zeros; none with [`Reach::EveryRow`].
+    /// The clocks of the tables at the beginning, by name: zeros; none with [`Reach::EveryRow`](super::Reach::EveryRow) and [`Rule::Classic`].
     pub fn clocks(&self, tables: &[RowTable]) -> Vec<(String, Vec<f32>)> {
-        if self.reach == Reach::EveryRow {
+        if !self.catches_up() {
             return Vec::new();
         }
         let mut clocks = Vec::new();
@@ -332,7 +338,7 @@ fn power(graph: &mut Graph, exponents: NodeId, log_base: NodeId) -> Result<NodeI
 }
 
 /// `[N]` in the shape of a table, `[N]` or `[N, K]`.
-fn widened(graph: &mut Graph, values: NodeId, table: NodeId) -> Result<NodeId> {
+pub(super) fn widened(graph: &mut Graph, values: NodeId, table: NodeId) -> Result<NodeId> {
     match *graph.shape(table).dims() {
         [_, Dim::Fixed(width)] => graph.repeat_columns(values, width),
         _ => Ok(values),

@@ -4,14 +4,12 @@ use crate::error::Result;
 use crate::graph::optimiser::{Parameter, first_moment, scalar_input};
 use crate::graph::{Graph, NodeId};
 
-const MOMENTUM: &str = "sgd.momentum";
-/// The factor of the gradients: 1, or 0 in a step that does nothing.
-const GAIN: &str = "sgd.gain";
-const LEARNING_RATE: &str = "sgd.learning_rate";
+/// The scalar inputs of SGD: the momentum, the factor of the gradients (1, or 0 in a step that does nothing) and the learning rate.
+pub const SGD: [&str; 3] = ["sgd.momentum", "sgd.gain", "sgd.learning_rate"];
 
 /// The scalars by name.
 pub fn scalars(learning_rate: f64, momentum: f64, gain: f64) -> Vec<(&'static str, f32)> {
-    vec![(MOMENTUM, momentum as f32), (GAIN, gain as f32), (LEARNING_RATE, learning_rate as f32)]
+    SGD.into_iter().zip([momentum, gain, learning_rate]).map(|(name, value)| (name, value as f32)).collect()
 }
 
 /// The scalars as inputs.
@@ -25,9 +23,9 @@ impl Scalars {
     /// Adds the inputs.
     pub fn new(graph: &mut Graph) -> Result<Self> {
         Ok(Self {
-            momentum: scalar_input(graph, MOMENTUM)?,
-            gain: scalar_input(graph, GAIN)?,
-            learning_rate: scalar_input(graph, LEARNING_RATE)?,
+            momentum: scalar_input(graph, SGD[0])?,
+            gain: scalar_input(graph, SGD[1])?,
+            learning_rate: scalar_input(graph, SGD[2])?,
         })
     }
 

@@ -5,7 +5,7 @@ use super::loss::{Loss, softmax};
 use super::rule::{Lanes, Settings, update};
 use super::step::Batch;
 use crate::kernels::LANES;
-use crate::kernels::exp::exp;
+use crate::kernels::exp;
 use crate::kernels::level::per_level;
 
 /// What the scores of a step are multiplied by, and what is added: `[C]` each.
@@ -28,7 +28,7 @@ per_level! {
     pub(super) fn learn(
         rows: &mut [Block],
         n_classes: usize,
-        scores: impl Iterator<Item = f32>,
+        scores: &[f32],
         batch: &Batch<'_>,
         lanes: &[Lanes; 2],
         memory: Memory,
@@ -40,7 +40,7 @@ per_level! {
 fn learn_body(
     rows: &mut [Block],
     n_classes: usize,
-    scores: impl Iterator<Item = f32>,
+    scores: &[f32],
     batch: &Batch<'_>,
     lanes: &[Lanes; 2],
     memory: Memory,
@@ -51,7 +51,7 @@ fn learn_body(
     let (weights, offsets) = (&weight_row.as_flattened()[..n_classes], &offset_row.as_flattened()[..n_classes]);
     let [of_weights, of_offsets] = &mut gradients;
     let (of_weights, of_offsets) = (of_weights.as_flattened_mut(), of_offsets.as_flattened_mut());
-    for (sample, score) in scores.enumerate() {
+    for (sample, score) in scores.iter().copied().enumerate() {
         let share = batch.share * batch.weights.get(sample).copied().unwrap_or(1.0);
         let (highest, total) = softmax(score, weights, offsets);
         let own = batch.classes[sample] as usize;

@@ -8,6 +8,8 @@ pub type Block = [f32; LANES];
 /// What a rule remembers of each parameter, as planes of a row behind the parameters themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
+    /// Nothing.
+    Nothing,
     /// The first moment.
     First,
     /// The first and the second.
@@ -49,6 +51,7 @@ impl Layout {
     /// Planes of a row.
     pub fn planes(&self) -> usize {
         match self.memory {
+            Memory::Nothing => 1,
             Memory::First => 2,
             Memory::Both => 3,
         }

@@ -9,15 +9,21 @@
 //! which the rows that a batch repeats take their part once.
 
 mod classes;
+mod classic;
+mod dense;
 mod layout;
 mod loss;
 mod rule;
 mod samples;
 mod step;
+mod table;
 #[cfg(test)]
 mod tests;
 
+pub use classic::{ClassicPass, Pace, Round};
+pub use dense::{Decay, Dense};
 pub use layout::{Block, Layout, Memory, Side};
 pub use loss::Loss;
 pub use rule::{History, Reach, Rule, Settings};
 pub use step::{Batch, OutOfTable, State, Step};
+pub use table::{Held, Moment, Slopes, Table};

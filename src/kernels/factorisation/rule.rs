@@ -82,88 +82,142 @@ pub enum History<'a> {
     LogDecays(&'a [f32]),
 }
 
-/// What is the same for all rows of a side.
+/// What is the same for all rows of a side: for each block of a plane.
 #[derive(Clone, Debug)]
 pub(super) struct Lanes {
-    /// 1 in the lanes that are learned, else 0: `[W]` in blocks.
-    learned: Vec<Block>,
-    /// 1 in the lanes that decay.
-    decayed: Vec<Block>,
-    /// What a parameter's own value adds to its gradient.
-    penalty: Vec<Block>,
+    blocks: Vec<LaneBlock>,
     has_penalty: bool,
 }
 
+#[derive(Clone, Debug)]
+struct LaneBlock {
+    /// 1 in the lanes that are learned, else 0.
+    learned: Block,
+    /// 1 in the lanes that decay.
+    decayed: Block,
+    /// What a parameter's own value adds to its gradient.
+    penalty: Block,
+}
+
 impl Lanes {
+    /// Lanes of the rows of a side.
     pub(super) fn new(layout: &Layout, side: Side, has_bias: bool, penalty: f32) -> Self {
-        let blocks = |value: &dyn Fn(usize) -> f32| -> Vec<Block> {
-            (0..layout.blocks()).map(|block| std::array::from_fn(|lane| value(block * LANES + lane))).collect()
-        };
         let is_factor = |lane: usize| lane < layout.width;
-        let is_learned = |lane: usize| is_factor(lane) || (has_bias && lane == layout.bias_lane(side));
-        Self {
-            learned: blocks(&|lane| if is_learned(lane) { 1.0 } else { 0.0 }),
-            decayed: blocks(&|lane| if is_factor(lane) { 1.0 } else { 0.0 }),
-            penalty: blocks(&|lane| if is_factor(lane) { penalty } else { 0.0 }),
-            has_penalty: penalty != 0.0,
-        }
+        let is_bias = |lane: usize| has_bias && lane == layout.bias_lane(side);
+        Self::of(layout.blocks(), |lane| is_factor(lane) || is_bias(lane), is_factor, penalty)
     }
 
-    /// Lanes of a row of `C` parameters that has no side.
+    /// What is learned and what decays of a block of a row, where there is such a block.
+    pub(super) fn of_block(&self, block: usize) -> Option<(Block, Block)> {
+        self.blocks.get(block).map(|block| (block.learned, block.decayed))
+    }
+
+    /// Lanes of a row of `n` parameters that has no side.
     pub(super) fn plain(n: usize, decays: bool, penalty: f32) -> Self {
-        let blocks = |value: f32| -> Vec<Block> {
-            let lane = |lane: usize| if lane < n { value } else { 0.0 };
-            (0..n.div_ceil(LANES)).map(|block| std::array::from_fn(|each| lane(block * LANES + each))).collect()
-        };
-        let share = if decays { 1.0 } else { 0.0 };
-        Self {
-            learned: blocks(1.0),
-            decayed: blocks(share),
-            penalty: blocks(share * penalty),
-            has_penalty: decays && penalty != 0.0,
-        }
+        Self::of(n.div_ceil(LANES), |lane| lane < n, |lane| decays && lane < n, penalty)
+    }
+
+    fn of(n_blocks: usize, is_learned: impl Fn(usize) -> bool, decays: impl Fn(usize) -> bool, penalty: f32) -> Self {
+        let block =
+            |block: usize, value: &dyn Fn(usize) -> f32| std::array::from_fn(|lane| value(block * LANES + lane));
+        let share = |is_one: bool| if is_one { 1.0 } else { 0.0 };
+        let blocks = (0..n_blocks).map(|number| LaneBlock {
+            learned: block(number, &|lane| share(is_learned(lane))),
+            decayed: block(number, &|lane| share(decays(lane))),
+            penalty: block(number, &|lane| share(decays(lane)) * penalty),
+        });
+        Self { blocks: blocks.collect(), has_penalty: penalty != 0.0 }
     }
 }
 
 /// Moments below these are nothing, and would only be slow to reckon with as subnormal numbers.
 const FAINT: (f32, f32) = (1e-20, 1e-30);
 
-/// Brings a row up to date with the steps that it missed since step `clock`; `now` is the number of the present step.
+/// What a row missed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Missed<'a> {
+    /// These steps, to be taken one by one.
+    Steps(&'a [Settings]),
+    /// So much in closed form.
+    Leap(Leap),
+}
+
+/// What rows missed in closed form.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Leap {
+    /// What parameters that decay are multiplied by.
+    decay: f32,
+    /// What the first moments are multiplied by.
+    beta1: f32,
+    /// What the second moments are multiplied by.
+    beta2: f32,
+    /// The way that the last move goes on, in units of it.
+    tail: f32,
+}
+
+/// What up to so many rows missed, of which these are the clocks, before step `now`.
 #[inline(always)]
-pub(super) fn catch_up(
-    row: &mut [Block],
-    memory: Memory,
-    lanes: &Lanes,
+pub(super) fn missed<'a>(
+    clocks: &[i32; LANES],
     settings: &Settings,
-    history: History<'_>,
-    clock: i32,
+    history: History<'a>,
     now: i32,
-) {
-    if clock + 1 >= now {
-        return;
-    }
+) -> [Missed<'a>; LANES] {
+    let mut all = [Missed::Steps(&[]); LANES];
     match history {
         History::Steps(steps) => {
-            let missed = &steps[clock as usize..now as usize - 1];
-            match memory {
-                Memory::Both => replay_adam(row, lanes, missed),
-                Memory::First => replay_sgd(row, lanes, missed),
+            for (missed, clock) in all.iter_mut().zip(clocks) {
+                *missed = Missed::Steps(&steps[*clock as usize..now as usize - 1]);
             }
         }
         History::LogDecays(logs) => {
-            let n = (now - 1 - clock) as f32;
-            let mut exponents = [0.0; LANES];
-            exponents[0] = settings.log_decay_before - logs[clock as usize];
-            exponents[1] = n * settings.log_beta1;
-            exponents[2] = n * settings.log_beta2;
-            exponents[3] = n * settings.log_ratio;
-            let [decay, beta1, beta2, ratio, ..] = exp_each(exponents);
-            let tail = settings.tail * (1.0 - ratio);
-            match memory {
-                Memory::Both => leap_adam(row, lanes, [decay, beta1, beta2, tail, settings.epsilon]),
-                Memory::First => leap_sgd(row, lanes, [beta1, tail]),
+            // Each exponential of all rows at once.
+            let (mut decay, mut n) = ([0.0; LANES], [0.0; LANES]);
+            for lane in 0..LANES {
+                decay[lane] = settings.log_decay_before - logs[clocks[lane] as usize];
+                n[lane] = (now - 1 - clocks[lane]) as f32;
+            }
+            let times = |factor: f32| {
+                let mut product = n;
+                for product in &mut product {
+                    *product *= factor;
+                }
+                exp_each(product)
+            };
+            let decay = exp_each(decay);
+            let (beta1, beta2, ratio) =
+                (times(settings.log_beta1), times(settings.log_beta2), times(settings.log_ratio));
+            for (lane, missed) in all.iter_mut().enumerate() {
+                if n[lane] > 0.0 {
+                    let tail = settings.tail * (1.0 - ratio[lane]);
+                    *missed = Missed::Leap(Leap { decay: decay[lane], beta1: beta1[lane], beta2: beta2[lane], tail });
+                }
             }
         }
+    }
+    all
+}
+
+/// The same of one row.
+#[inline(always)]
+pub(super) fn missed_since<'a>(clock: i32, settings: &Settings, history: History<'a>, now: i32) -> Missed<'a> {
+    if clock + 1 >= now {
+        return Missed::Steps(&[]);
+    }
+    let [missed, ..] = missed(&[clock; LANES], settings, history, now);
+    missed
+}
+
+/// Brings a row up to date with what it missed.
+#[inline(always)]
+pub(super) fn catch_up(row: &mut [Block], memory: Memory, lanes: &Lanes, settings: &Settings, missed: Missed<'_>) {
+    match (missed, memory) {
+        // Only the pass over single ratings remembers nothing, and it misses nothing.
+        (Missed::Steps([]), _) | (_, Memory::Nothing) => {}
+        (Missed::Steps(steps), Memory::Both) => replay_adam(row, lanes, steps),
+        (Missed::Steps(steps), Memory::First) => replay_sgd(row, lanes, steps),
+        (Missed::Leap(leap), Memory::Both) => leap_adam(row, lanes, leap, settings.epsilon),
+        (Missed::Leap(leap), Memory::First) => leap_sgd(row, leap),
     }
 }
 
@@ -171,72 +225,64 @@ pub(super) fn catch_up(
 #[inline(always)]
 fn replay_adam(row: &mut [Block], lanes: &Lanes, missed: &[Settings]) {
     let (p, m, v) = three(row);
-    for block in 0..p.len() {
-        let (mut p_now, mut m_now, mut v_now) = (p[block], m[block], v[block]);
+    for (((p, m), v), own) in p.iter_mut().zip(m).zip(v).zip(&lanes.blocks) {
+        let (mut p_now, mut m_now, mut v_now) = (*p, *m, *v);
         for lane in 0..LANES {
-            if m_now[lane].abs() < FAINT.0 {
-                m_now[lane] = 0.0;
-            }
-            if v_now[lane] < FAINT.1 {
-                v_now[lane] = 0.0;
-            }
+            m_now[lane] = if m_now[lane].abs() < FAINT.0 { 0.0 } else { m_now[lane] };
+            v_now[lane] = if v_now[lane] < FAINT.1 { 0.0 } else { v_now[lane] };
         }
         for settings in missed {
             if lanes.has_penalty {
-                let mut g = [0.0; LANES];
-                for lane in 0..LANES {
-                    g[lane] = lanes.penalty[block][lane] * p_now[lane];
-                }
-                adam(&mut p_now, &mut m_now, &mut v_now, &g, &lanes.decayed[block], settings);
+                let g = scaled(&p_now, &own.penalty);
+                adam(&mut p_now, &mut m_now, &mut v_now, &g, &own.decayed, settings);
             } else {
                 for lane in 0..LANES {
                     m_now[lane] *= settings.beta1;
                     v_now[lane] *= settings.beta2;
-                    let kept = p_now[lane] * (1.0 + lanes.decayed[block][lane] * (settings.decay - 1.0));
+                    let kept = p_now[lane] * (1.0 + own.decayed[lane] * (settings.decay - 1.0));
                     p_now[lane] = kept - settings.step_size * m_now[lane] / (v_now[lane].sqrt() + settings.epsilon);
                 }
             }
         }
-        (p[block], m[block], v[block]) = (p_now, m_now, v_now);
+        (*p, *m, *v) = (p_now, m_now, v_now);
     }
 }
 
 #[inline(always)]
 fn replay_sgd(row: &mut [Block], lanes: &Lanes, missed: &[Settings]) {
     let (p, m) = row.split_at_mut(row.len() / 2);
-    for block in 0..p.len() {
-        let (mut p_now, mut m_now) = (p[block], m[block]);
+    for ((p, m), own) in p.iter_mut().zip(m).zip(&lanes.blocks) {
+        let (mut p_now, mut m_now) = (*p, *m);
         for settings in missed {
-            for lane in 0..LANES {
-                let g = lanes.penalty[block][lane] * p_now[lane];
-                m_now[lane] = settings.beta1 * m_now[lane] + settings.gain1 * g;
-                p_now[lane] -= settings.step_size * m_now[lane];
-            }
+            let g = scaled(&p_now, &own.penalty);
+            sgd(&mut p_now, &mut m_now, &g, settings);
         }
-        (p[block], m[block]) = (p_now, m_now);
+        (*p, *m) = (p_now, m_now);
     }
 }
 
 #[inline(always)]
-fn leap_adam(row: &mut [Block], lanes: &Lanes, [decay, beta1, beta2, tail, epsilon]: [f32; 5]) {
+fn leap_adam(row: &mut [Block], lanes: &Lanes, leap: Leap, epsilon: f32) {
     let (p, m, v) = three(row);
-    for block in 0..p.len() {
+    for (((p, m), v), own) in p.iter_mut().zip(m).zip(v).zip(&lanes.blocks) {
+        let (mut p_now, mut m_now, mut v_now) = (*p, *m, *v);
         for lane in 0..LANES {
-            let kept = p[block][lane] * (1.0 + lanes.decayed[block][lane] * (decay - 1.0));
-            p[block][lane] = kept - tail * m[block][lane] / (v[block][lane].sqrt() + epsilon);
-            m[block][lane] *= beta1;
-            v[block][lane] *= beta2;
+            let kept = p_now[lane] * (1.0 + own.decayed[lane] * (leap.decay - 1.0));
+            p_now[lane] = kept - leap.tail * m_now[lane] / (v_now[lane].sqrt() + epsilon);
+            m_now[lane] *= leap.beta1;
+            v_now[lane] *= leap.beta2;
         }
+        (*p, *m, *v) = (p_now, m_now, v_now);
     }
 }
 
 #[inline(always)]
-fn leap_sgd(row: &mut [Block], _lanes: &Lanes, [beta1, tail]: [f32; 2]) {
+fn leap_sgd(row: &mut [Block], leap: Leap) {
     let (p, m) = row.split_at_mut(row.len() / 2);
-    for block in 0..p.len() {
+    for (p, m) in p.iter_mut().zip(m) {
         for lane in 0..LANES {
-            p[block][lane] -= tail * m[block][lane];
-            m[block][lane] *= beta1;
+            p[lane] -= leap.tail * m[lane];
+            m[lane] *= leap.beta1;
         }
     }
 }
@@ -244,39 +290,71 @@ fn leap_sgd(row: &mut [Block], _lanes: &Lanes, [beta1, tail]: [f32; 2]) {
 /// Moves a row that is up to date by its gradient.
 #[inline(always)]
 pub(super) fn update(row: &mut [Block], gradient: &[Block], memory: Memory, lanes: &Lanes, settings: &Settings) {
+    let slope = |gradient: &Block, p: &Block, own: &LaneBlock| {
+        let mut g = scaled(gradient, &own.learned);
+        if lanes.has_penalty {
+            for lane in 0..LANES {
+                g[lane] += own.penalty[lane] * p[lane];
+            }
+        }
+        g
+    };
     match memory {
         Memory::Both => {
             let (p, m, v) = three(row);
-            for block in 0..p.len() {
-                let mut g = gradient[block];
+            for ((((p, m), v), own), gradient) in p.iter_mut().zip(m).zip(v).zip(&lanes.blocks).zip(gradient) {
+                let (mut p_now, mut m_now, mut v_now) = (*p, *m, *v);
+                let g = slope(gradient, &p_now, own);
+                adam(&mut p_now, &mut m_now, &mut v_now, &g, &own.decayed, settings);
+                (*p, *m, *v) = (p_now, m_now, v_now);
+            }
+        }
+        Memory::Nothing => {
+            for ((p, own), gradient) in row.iter_mut().zip(&lanes.blocks).zip(gradient) {
+                let (mut p_now, g) = (*p, slope(gradient, p, own));
                 for lane in 0..LANES {
-                    g[lane] = g[lane] * lanes.learned[block][lane] + lanes.penalty[block][lane] * p[block][lane];
+                    p_now[lane] -= settings.step_size * g[lane];
                 }
-                adam(&mut p[block], &mut m[block], &mut v[block], &g, &lanes.decayed[block], settings);
+                *p = p_now;
             }
         }
         Memory::First => {
             let (p, m) = row.split_at_mut(row.len() / 2);
-            for block in 0..p.len() {
-                for lane in 0..LANES {
-                    let own = lanes.penalty[block][lane] * p[block][lane];
-                    let g = gradient[block][lane] * lanes.learned[block][lane] + own;
-                    m[block][lane] = settings.beta1 * m[block][lane] + settings.gain1 * g;
-                    p[block][lane] -= settings.step_size * m[block][lane];
-                }
+            for (((p, m), own), gradient) in p.iter_mut().zip(m).zip(&lanes.blocks).zip(gradient) {
+                let g = slope(gradient, p, own);
+                sgd(p, m, &g, settings);
             }
         }
     }
 }
 
+/// A step of a block of parameters.
 #[inline(always)]
-fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block, settings: &Settings) {
+pub(super) fn adam(p: &mut Block, m: &mut Block, v: &mut Block, g: &Block, decayed: &Block, settings: &Settings) {
     for lane in 0..LANES {
         m[lane] = settings.beta1 * m[lane] + settings.gain1 * g[lane];
         v[lane] = settings.beta2 * v[lane] + settings.gain2 * (g[lane] * g[lane]);
         let kept = p[lane] * (1.0 + decayed[lane] * (settings.decay - 1.0));
         p[lane] = kept - settings.step_size * m[lane] / (v[lane].sqrt() + settings.epsilon);
     }
+}
+
+/// The same with [`Rule::Sgd`].
+#[inline(always)]
+pub(super) fn sgd(p: &mut Block, m: &mut Block, g: &Block, settings: &Settings) {
+    for lane in 0..LANES {
+        m[lane] = settings.beta1 * m[lane] + settings.gain1 * g[lane];
+        p[lane] -= settings.step_size * m[lane];
+    }
+}
+
+#[inline(always)]
+fn scaled(a: &Block, b: &Block) -> Block {
+    let mut product = *a;
+    for lane in 0..LANES {
+        product[lane] *= b[lane];
+    }
+    product
 }
 
 #[inline(always)]

@@ -2,19 +2,19 @@
 
 use super::classes::{self, Classes};
 use super::layout::{Block, Layout, Side};
-use super::loss::Loss;
-use super::rule::{History, Lanes, Settings, catch_up, update};
-use super::samples::{Samples, item_gradient, user_pass};
+use super::loss::{Loss, ranged};
+use super::rule::{History, Lanes, Missed, Settings, catch_up, missed, missed_since, update};
+use super::samples::{Samples, item_gradient, judge, sum_up, user_gradient};
 use crate::kernels::level::per_level;
 use crate::kernels::memory::SharedRows;
 use crate::kernels::{Groups, LANES, Level, Pool};
 
 /// Pieces of work a thread: so that none waits long for another.
-const PIECES: usize = 4;
+pub(super) const PIECES: usize = 4;
 /// The samples below which a second thread costs more than it helps.
-const SAMPLES_PER_THREAD: usize = 512;
+pub(super) const SAMPLES_PER_THREAD: usize = 512;
 /// How many rows ahead of their use rows are asked for.
-pub(super) const AHEAD: usize = 4;
+pub(super) const AHEAD: usize = 12;
 
 /// What is the same for all steps of a training, and the room that a step needs besides its rows: per sample of a batch about 30
 /// bytes, and a plane of parameters for each of its users.
@@ -161,8 +161,20 @@ impl Step {
         });
         let total: f64 = self.costs.iter().map(|cost| f64::from(*cost)).sum();
         if let Loss::CrossEntropy(n_classes) = self.loss {
-            let scores = self.sums.iter().map(|sum| super::loss::ranged(*sum, self.range).0);
-            classes::learn(level, state.classes, n_classes, scores, &batch, &self.class_lanes, layout.memory, settings);
+            let mut scores = vec![0.0; n_samples];
+            for (sample, sum) in self.users.samples.iter().zip(&self.sums) {
+                scores[*sample as usize] = ranged(*sum, self.range).0;
+            }
+            classes::learn(
+                level,
+                state.classes,
+                n_classes,
+                &scores,
+                &batch,
+                &self.class_lanes,
+                layout.memory,
+                settings,
+            );
         }
         Ok((total * f64::from(batch.share)) as f32)
     }
@@ -196,17 +208,8 @@ impl Step {
         now: i32,
         pool: &dyn Pool,
     ) {
-        const ROWS: usize = 256;
-        let blocks = self.layout.row_blocks();
-        let mut rows: Vec<_> = state.rows.chunks_mut(ROWS * blocks).zip(state.clocks.chunks_mut(ROWS)).collect();
-        let pieces = SharedRows::new(&mut rows, 1);
-        pool.for_each(pieces.len(), &|piece| {
-            // SAFETY: below the number of pieces; each is called for once.
-            let (rows, clocks) = unsafe { &mut pieces.row_mut(piece)[0] };
-            for (place, (row, clock)) in rows.chunks_exact_mut(blocks).zip(clocks.iter_mut()).enumerate() {
-                self.settle_copy(row, piece * ROWS + place, *clock, settings, history, now);
-                *clock = 0;
-            }
+        settle_each(state.rows, state.clocks, self.layout.row_blocks(), pool, &|row, index, clock| {
+            self.settle_copy(row, index, clock, settings, history, now);
         });
     }
 
@@ -259,11 +262,32 @@ impl Step {
     }
 }
 
+/// Gives every row with its number and clock to `settle`, and sets its clock to 0.
+pub(super) fn settle_each(
+    rows: &mut [Block],
+    clocks: &mut [i32],
+    row_blocks: usize,
+    pool: &dyn Pool,
+    settle: &(dyn Fn(&mut [Block], usize, i32) + Sync),
+) {
+    const ROWS: usize = 256;
+    let mut rows: Vec<_> = rows.chunks_mut(ROWS * row_blocks).zip(clocks.chunks_mut(ROWS)).collect();
+    let pieces = SharedRows::new(&mut rows, 1);
+    pool.for_each(pieces.len(), &|piece| {
+        // SAFETY: below the number of pieces; each is called for once.
+        let (rows, clocks) = unsafe { &mut pieces.row_mut(piece)[0] };
+        for (place, (row, clock)) in rows.chunks_exact_mut(row_blocks).zip(clocks.iter_mut()).enumerate() {
+            settle(row, piece * ROWS + place, *clock);
+            *clock = 0;
+        }
+    });
+}
+
 per_level! {
     fn catch_up_items(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) = catch_up_items_body;
     fn pass_users(samples: &Samples<'_>, lanes: &Lanes, users: &Groups, from: usize, to: usize) = pass_users_body;
     fn update_items(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) = update_items_body;
-    fn settle(row: &mut [Block], layout: Layout, lanes: &Lanes, settings: &Settings, history: History<'_>, clock: i32, now: i32)
+    pub(super) fn settle(row: &mut [Block], layout: Layout, lanes: &Lanes, settings: &Settings, history: History<'_>, clock: i32, now: i32)
         = settle_body;
 }
 
@@ -277,37 +301,68 @@ fn settle_body(
     clock: i32,
     now: i32,
 ) {
-    catch_up(row, layout.memory, lanes, settings, history, clock, now);
+    catch_up(row, layout.memory, lanes, settings, missed_since(clock, settings, history, now));
+}
+
+/// What the rows of up to so many places from `from` missed; `first` is the first row of the side.
+///
+/// # Safety
+/// The places are those of one piece of a side, and nobody writes to its clocks meanwhile.
+#[inline(always)]
+unsafe fn missed_by<'a>(samples: &Samples<'a>, rows: &[u32], first: usize) -> [Missed<'a>; LANES] {
+    let mut clocks = [samples.now - 1; LANES];
+    for (clock, row) in clocks.iter_mut().zip(rows) {
+        // SAFETY: `Step::check` has found all rows inside the tables; the caller's promise for the rest.
+        *clock = unsafe { samples.clocks.row(first + *row as usize)[0] };
+    }
+    missed(&clocks, &samples.settings, samples.history, samples.now)
 }
 
 #[inline(always)]
 fn catch_up_items_body(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from: usize, to: usize) {
     let first = samples.layout.n_users;
-    for place in from..to {
-        if let Some(ahead) = items.rows.get(place + AHEAD) {
-            samples.rows.prefetch(first + *ahead as usize, samples.layout.row_blocks());
+    for start in (from..to).step_by(LANES) {
+        let end = to.min(start + LANES);
+        // SAFETY: these rows are of this piece.
+        let missed = unsafe { missed_by(samples, &items.rows[start..end], first) };
+        for (place, missed) in (start..end).zip(missed) {
+            if let Some(ahead) = items.rows.get(place + AHEAD) {
+                samples.rows.prefetch(first + *ahead as usize, samples.layout.row_blocks());
+            }
+            let row = first + items.rows[place] as usize;
+            // SAFETY: `Step::check` has found all rows inside the tables; rows are distinct, and each is in one piece.
+            let blocks = unsafe { samples.rows.row_mut(row) };
+            catch_up(blocks, samples.layout.memory, lanes, &samples.settings, missed);
         }
-        let row = first + items.rows[place] as usize;
-        // SAFETY: `Step::check` has found all rows inside the tables; rows are distinct, and each is in one piece.
-        let (blocks, clock) = unsafe { (samples.rows.row_mut(row), samples.clocks.row(row)[0]) };
-        catch_up(blocks, samples.layout.memory, lanes, &samples.settings, samples.history, clock, samples.now);
     }
 }
 
 #[inline(always)]
 fn pass_users_body(samples: &Samples<'_>, lanes: &Lanes, users: &Groups, from: usize, to: usize) {
     let mut gradient = vec![[0.0; LANES]; samples.layout.blocks()];
-    for place in from..to {
-        if let Some(ahead) = users.rows.get(place + AHEAD) {
-            samples.rows.prefetch(*ahead as usize, samples.layout.row_blocks());
+    for start in (from..to).step_by(LANES) {
+        let end = to.min(start + LANES);
+        // Each stage goes over all these rows, so that no row waits for another's roots and quotients.
+        // SAFETY: these rows are of this piece.
+        let missed = unsafe { missed_by(samples, &users.rows[start..end], 0) };
+        for (place, missed) in (start..end).zip(missed) {
+            if let Some(ahead) = users.rows.get(place + AHEAD) {
+                samples.rows.prefetch(*ahead as usize, samples.layout.row_blocks());
+            }
+            // SAFETY: as in `catch_up_items_body`; nobody reads rows of users beside their own piece.
+            let row = unsafe { samples.rows.row_mut(users.rows[place] as usize) };
+            catch_up(row, samples.layout.memory, lanes, &samples.settings, missed);
+            sum_up(samples, users, place, row);
         }
-        let row = users.rows[place] as usize;
-        // SAFETY: as in `catch_up_items_body`; nobody reads rows of users beside their own piece.
-        let (blocks, clock) = unsafe { (samples.rows.row_mut(row), &mut samples.clocks.row_mut(row)[0]) };
-        catch_up(blocks, samples.layout.memory, lanes, &samples.settings, samples.history, *clock, samples.now);
-        *clock = samples.now;
-        user_pass(samples, users, place, blocks, &mut gradient);
-        update(blocks, &gradient, samples.layout.memory, lanes, &samples.settings);
+        judge(samples, users, users.starts[start] as usize..users.starts[end] as usize);
+        for place in start..end {
+            user_gradient(samples, users, place, &mut gradient);
+            let row = users.rows[place] as usize;
+            // SAFETY: as above.
+            let (blocks, clock) = unsafe { (samples.rows.row_mut(row), samples.clocks.row_mut(row)) };
+            update(blocks, &gradient, samples.layout.memory, lanes, &samples.settings);
+            clock[0] = samples.now;
+        }
     }
 }
 
@@ -322,8 +377,8 @@ fn update_items_body(samples: &Samples<'_>, lanes: &Lanes, items: &Groups, from:
         let row = first + items.rows[place] as usize;
         item_gradient(samples, items, place, &mut gradient);
         // SAFETY: as in `catch_up_items_body`; the users' pass, which reads items, is over.
-        let (blocks, clock) = unsafe { (samples.rows.row_mut(row), &mut samples.clocks.row_mut(row)[0]) };
+        let (blocks, clock) = unsafe { (samples.rows.row_mut(row), samples.clocks.row_mut(row)) };
         update(blocks, &gradient, samples.layout.memory, lanes, &samples.settings);
-        *clock = samples.now;
+        clock[0] = samples.now;
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::kernels::{Here, LANES, Level, Pool};
 
 /// Threads that take the pieces in any order.
-struct Threads(usize);
+pub(super) struct Threads(pub usize);
 
 impl Pool for Threads {
     fn threads(&self) -> usize {
@@ -30,10 +30,10 @@ impl Pool for Threads {
 }
 
 /// A linear congruential sequence of numbers in `[0, 1)`.
-struct Draws(u32);
+pub(super) struct Draws(pub u32);
 
 impl Draws {
-    fn next(&mut self) -> f32 {
+    pub(super) fn next(&mut self) -> f32 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (self.0 >> 8) as f32 / (1 << 24) as f32
     }
@@ -110,7 +110,7 @@ impl World {
     }
 }
 
-fn settings(log_decay: f32) -> Settings {
+pub(super) fn settings(log_decay: f32) -> Settings {
     Settings {
         beta1: 0.9,
         gain1: 0.1,

@@ -1,26 +1,27 @@
 //! A training by the fused operator: the states of the graph in the operator's layout, bound in place.
 
-use ort::logging::LogLevel;
 use ort::memory::Allocator;
-use ort::operator::OperatorDomain;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::operator::{Operator, OperatorDomain};
 use ort::session::{IoBinding, Session};
-use ort::value::{PrimitiveTensorElementType, Tensor};
+use ort::value::Tensor;
 
 use crate::error::{Error, Result};
-use crate::graph::{Feed, FeedValues, Program};
+use crate::graph::{Feed, Program};
 use crate::kernels::Level;
-use crate::kernels::factorisation::{Block, History, Reach, Settings, Step};
+use crate::kernels::factorisation::{Moment, Settings, Step};
 use crate::model::{CLASS, ITEM, Objective, RATING, USER, WEIGHT};
 use crate::runtime::float_mode::SubnormalsAreZero;
-use crate::runtime::fused::operator::{self, SETTLE_AFTER, StepOperator};
+use crate::runtime::fused::context::DOMAIN;
+use crate::runtime::fused::given::{floats, has, indices, settings, write};
+use crate::runtime::fused::operator::{self, StepOperator};
+use crate::runtime::fused::past::Past;
 use crate::runtime::fused::states::States;
 use crate::runtime::library::Library;
 use crate::runtime::recognise::Factorisation;
-use crate::runtime::session::failure;
+use crate::runtime::session::{failure, session_builder};
 
 /// The ratings of a batch that a second thread must have to do; fewer are done before it has woken up.
-const RATINGS_PER_THREAD: usize = 512;
+pub const RATINGS_PER_THREAD: usize = 512;
 
 /// A factorisation in training on the CPU.
 pub struct FusedProgram {
@@ -54,7 +55,8 @@ impl FusedProgram {
         let constants = (factorisation.mu, factorisation.range);
         let biases = [factorisation.user_bias, factorisation.item_bias];
         let make = move || Step::new(Level::best(), layout, loss, constants, biases, penalty);
-        let session = session(library, StepOperator { make, reach, threads }, threads).map_err(failed)?;
+        let operator = StepOperator { make, reach, threads };
+        let session = session(library, operator, &operator::model(), threads).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let mut states = States::new(factorisation, initial).map_err(failed)?;
         let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
@@ -102,7 +104,11 @@ impl Program for FusedProgram {
     fn state(&self, name: &str) -> Result<Vec<f32>> {
         self.states.read(
             name,
-            |row, index, clock| self.history.settle(&self.step, row, index, clock),
+            |row, index, clock| {
+                if let Some(Moment { settings, history, now }) = self.history.unsettled() {
+                    self.step.settle_copy(row, index, clock, settings, history, now);
+                }
+            },
             |clock| self.history.log_decay(clock),
         )
     }
@@ -113,80 +119,17 @@ impl Program for FusedProgram {
 }
 
 /// A session of the operator alone. It computes with subnormal numbers as they are, as Rust code expects it.
-fn session<F: Fn() -> Step + Send + Sync + 'static>(
+pub(super) fn session(
     library: &'static Library,
-    operator: StepOperator<F>,
+    operator: impl Operator + 'static,
+    model: &[u8],
     threads: usize,
 ) -> ort::Result<Session> {
     // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
     let _mode = SubnormalsAreZero::on_this_thread();
-    Session::builder(library.environment())?
-        .with_operators(OperatorDomain::new(operator::DOMAIN)?.add(operator)?)?
-        .with_optimization_level(GraphOptimizationLevel::Disable)?
-        .with_log_level(LogLevel::Fatal)?
-        .with_intra_threads(threads)?
-        .with_inter_threads(1)?
-        .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?
-        .commit_from_memory(&operator::model())
-}
-
-/// What was in the steps so far, as rows that missed some need it.
-struct Past {
-    reach: Reach,
-    /// Steps since the rows were last settled.
-    steps: i32,
-    /// Settings of each step, or the sums of the logarithms of the decay with 0 in front.
-    numbers: Vec<f32>,
-    last: Settings,
-}
-
-impl Past {
-    fn new(reach: Reach) -> Self {
-        let numbers = match reach {
-            Reach::EveryRow => vec![0.0; SETTLE_AFTER as usize * Settings::LEN],
-            Reach::BatchRows => vec![0.0],
-        };
-        Self { reach, steps: 0, numbers, last: Settings::default() }
-    }
-
-    /// Takes down a step that is about to run; returns its number.
-    fn begin(&mut self, settings: &Settings) -> i32 {
-        match self.reach {
-            Reach::EveryRow => {
-                let place = self.steps as usize * Settings::LEN;
-                self.numbers[place..place + Settings::LEN].copy_from_slice(settings.numbers());
-            }
-            Reach::BatchRows => self.numbers.push(settings.log_decay_now),
-        }
-        self.last = *settings;
-        self.steps += 1;
-        self.steps
-    }
-
-    fn past(&self) -> &[f32] {
-        &self.numbers
-    }
-
-    /// After step `now`, in which the operator may have settled all rows.
-    fn end(&mut self, now: i32) {
-        if self.reach == Reach::EveryRow && now == SETTLE_AFTER {
-            self.steps = 0;
-        }
-    }
-
-    /// The sum of the logarithms of the decay until a row's clock.
-    fn log_decay(&self, clock: i32) -> f32 {
-        self.numbers.get(clock as usize).copied().unwrap_or(0.0)
-    }
-
-    /// Brings a copy of a row up to date, where states are the tables as every step left them.
-    fn settle(&self, step: &Step, row: &mut [Block], index: usize, clock: i32) {
-        if self.reach == Reach::EveryRow {
-            let steps = &Settings::each_of(&self.numbers)[..self.steps as usize];
-            step.settle_copy(row, index, clock, &self.last, History::Steps(steps), self.steps);
-        }
-    }
+    session_builder(library, threads)?
+        .with_operators(OperatorDomain::new(DOMAIN)?.add(operator)?)?
+        .commit_from_memory(model)
 }
 
 /// What one step is given.
@@ -229,73 +172,5 @@ impl Inputs {
             write(&mut self.floats, place, name, values, room.max(values.len()), binding)?;
         }
         Ok(())
-    }
-}
-
-/// Writes values into the tensor at a place, made and bound where there is none of `room` elements.
-fn write<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
-    tensors: &mut Vec<Tensor<T>>,
-    place: usize,
-    name: &str,
-    values: &[T],
-    room: usize,
-    binding: &mut IoBinding,
-) -> ort::Result<()> {
-    let fits = |tensor: &Tensor<T>| tensor.extract_tensor().1.len() == room;
-    if !tensors.get(place).is_some_and(fits) {
-        let tensor = Tensor::<T>::new(&Allocator::default(), [room])?;
-        binding.bind_input(name, &tensor)?;
-        match tensors.get_mut(place) {
-            Some(old) => *old = tensor,
-            None => tensors.push(tensor),
-        }
-    }
-    tensors[place].extract_tensor_mut().1[..values.len()].copy_from_slice(values);
-    Ok(())
-}
-
-/// The numbers of a step by the names that its optimiser feeds them under.
-fn settings(feeds: &[Feed<'_>]) -> Result<Settings> {
-    let mut settings = Settings { decay: 1.0, ..Settings::default() };
-    for feed in feeds {
-        let FeedValues::Floats(&[value]) = feed.values else { continue };
-        let Some((_, name)) = feed.name.split_once('.') else { continue };
-        let place = match name {
-            "beta1" | "momentum" => &mut settings.beta1,
-            "one_minus_beta1" | "gain" => &mut settings.gain1,
-            "beta2" => &mut settings.beta2,
-            "one_minus_beta2" => &mut settings.gain2,
-            "step_size" | "learning_rate" => &mut settings.step_size,
-            "epsilon" => &mut settings.epsilon,
-            "decay" => &mut settings.decay,
-            "log_beta1" => &mut settings.log_beta1,
-            "log_beta2" => &mut settings.log_beta2,
-            "log_ratio" => &mut settings.log_ratio,
-            "tail" => &mut settings.tail,
-            "log_decay_before" => &mut settings.log_decay_before,
-            "log_decay_now" => &mut settings.log_decay_now,
-            "before" | "now" => continue,
-            other => return Err(Error::new(format!("feed {other}: the fused step has no such number"))),
-        };
-        *place = value;
-    }
-    Ok(settings)
-}
-
-fn has(feeds: &[Feed<'_>], name: &str) -> bool {
-    feeds.iter().any(|feed| feed.name == name)
-}
-
-fn indices<'a>(feeds: &[Feed<'a>], name: &str) -> Result<&'a [i32]> {
-    match feeds.iter().find(|feed| feed.name == name).map(|feed| feed.values) {
-        Some(FeedValues::Indices(values)) => Ok(values),
-        _ => Err(Error::new(format!("feed {name}: expected row numbers, once"))),
-    }
-}
-
-fn floats<'a>(feeds: &[Feed<'a>], name: &str) -> Result<&'a [f32]> {
-    match feeds.iter().find(|feed| feed.name == name).map(|feed| feed.values) {
-        Some(FeedValues::Floats(values)) => Ok(values),
-        _ => Err(Error::new(format!("feed {name}: expected numbers, once"))),
     }
 }

@@ -79,6 +79,13 @@ impl States {
         binding.bind_output(next_name(classes), &mut self.classes)
     }
 
+    /// Binds the rows alone, where they are all that a training owns.
+    pub fn bind_rows(&mut self, binding: &mut IoBinding) -> ort::Result<()> {
+        let [(rows, _), ..] = INPUTS;
+        binding.bind_input(rows, &self.rows)?;
+        binding.bind_output(next_name(rows), &mut self.rows)
+    }
+
     /// Makes sure that the rows of a batch are there.
     ///
     /// # Errors

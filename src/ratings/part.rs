@@ -1,0 +1,178 @@
+//! What one thread has read: rows with numbers by arrival in place of indices.
+
+use super::row::CompleteRow;
+use super::scale::ObservedScale;
+use crate::error::{Error, Result};
+use crate::ids::{Id, IdKind, VocabularyBuilder};
+
+/// Rows of a block: 768 KiB without their weights. Blocks never grow, so that nothing is ever held twice.
+pub(super) const BLOCK: usize = 1 << 16;
+
+/// A rating with numbers or indices of its user and item.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rating {
+    pub(super) user: u32,
+    pub(super) item: u32,
+    pub(super) value: f32,
+}
+
+/// Some ratings, and as many weights or none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    pub(super) ratings: Vec<Rating>,
+    pub(super) weights: Vec<f32>,
+}
+
+/// Ratings in the order in which they came, in blocks.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) blocks: Vec<Block>,
+    len: usize,
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn push(&mut self, rating: Rating, weight: Option<f32>) {
+        if self.len.is_multiple_of(BLOCK) {
+            let weights = Vec::with_capacity(if weight.is_some() { BLOCK } else { 0 });
+            self.blocks.push(Block { ratings: Vec::with_capacity(BLOCK), weights });
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.ratings.push(rating);
+            block.weights.extend(weight);
+            self.len += 1;
+        }
+    }
+}
+
+/// The users or the items of a part.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) ids: VocabularyBuilder,
+    /// The training ratings of each number.
+    pub(super) counts: Vec<u32>,
+    /// How many of them are not 0.
+    pub(super) n_trained: usize,
+}
+
+impl Side {
+    fn new(kind: IdKind) -> Self {
+        Self { ids: VocabularyBuilder::new(kind), counts: Vec::new(), n_trained: 0 }
+    }
+
+    /// The numbers of ids, which `insert` puts behind those that it is given.
+    pub(super) fn numbers(
+        &mut self,
+        n_ids: usize,
+        insert: impl FnOnce(&mut VocabularyBuilder, &mut Vec<u32>) -> Result<()>,
+    ) -> Result<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(n_ids);
+        insert(&mut self.ids, &mut numbers)?;
+        self.counts.resize(self.ids.len(), 0);
+        Ok(numbers)
+    }
+
+    fn number(&mut self, id: Id<'_>) -> Result<u32> {
+        let number = self.ids.insert(id)?;
+        self.counts.resize(self.ids.len(), 0);
+        Ok(number)
+    }
+
+    #[inline]
+    fn count(&mut self, number: u32) {
+        let count = &mut self.counts[number as usize];
+        self.n_trained += usize::from(*count == 0);
+        *count += 1;
+    }
+}
+
+/// Rows that one thread has read; [`DatasetBuilder`](super::DatasetBuilder) makes one data set of all parts.
+#[derive(Debug)]
+pub struct Part {
+    pub(super) users: Side,
+    pub(super) items: Side,
+    pub(super) train: Rows,
+    pub(super) held_out: Rows,
+    /// Of a table of their own.
+    pub(super) validation: Rows,
+    pub(super) scale: ObservedScale,
+    /// Whether rows have weights; open before the first one.
+    pub(super) weighted: Option<bool>,
+    pub(super) n_rows: u64,
+    pub(super) n_skipped: u64,
+}
+
+impl Part {
+    pub(super) fn new(user_kind: IdKind, item_kind: IdKind) -> Self {
+        Self {
+            users: Side::new(user_kind),
+            items: Side::new(item_kind),
+            train: Rows::default(),
+            held_out: Rows::default(),
+            validation: Rows::default(),
+            scale: ObservedScale::new(),
+            weighted: None,
+            n_rows: 0,
+            n_skipped: 0,
+        }
+    }
+
+    /// Whether the next rows have weights; all rows do, or none.
+    pub(super) fn expect_weights(&mut self, have_weights: bool) -> Result<()> {
+        match *self.weighted.get_or_insert(have_weights) == have_weights {
+            true => Ok(()),
+            false => Err(weights_come_and_go()),
+        }
+    }
+
+    /// Counts a row of the ratings, and takes it where it has everything.
+    pub(super) fn take(&mut self, row: Option<CompleteRow<'_>>) -> Result<()> {
+        self.count(row.is_some());
+        let Some(row) = row else { return Ok(()) };
+        self.weighted.get_or_insert(false);
+        let rating = self.numbered(&row)?;
+        self.add(rating, row.weight, row.is_held_out);
+        Ok(())
+    }
+
+    /// Counts a row of a validation table, and takes it where it has everything.
+    pub(super) fn take_validation(&mut self, row: Option<CompleteRow<'_>>) -> Result<()> {
+        self.count(row.is_some());
+        if let Some(row) = row {
+            let rating = self.numbered(&row)?;
+            self.validation.push(rating, None);
+        }
+        Ok(())
+    }
+
+    /// Adds a rating of the ratings' table.
+    #[inline]
+    pub(super) fn add(&mut self, rating: Rating, weight: f32, is_held_out: bool) {
+        self.scale.note(rating.value);
+        if is_held_out {
+            // A weight counts in training alone.
+            self.held_out.push(rating, None);
+        } else {
+            self.users.count(rating.user);
+            self.items.count(rating.item);
+            self.train.push(rating, (self.weighted == Some(true)).then_some(weight));
+        }
+    }
+
+    fn count(&mut self, is_complete: bool) {
+        self.n_rows += 1;
+        self.n_skipped += u64::from(!is_complete);
+    }
+
+    fn numbered(&mut self, row: &CompleteRow<'_>) -> Result<Rating> {
+        Ok(Rating { user: self.users.number(row.user)?, item: self.items.number(row.item)?, value: row.value })
+    }
+}
+
+pub(super) fn weights_come_and_go() -> Error {
+    Error::new("some batches have a column of weights and others have not")
+}

@@ -1,0 +1,116 @@
+//! What the kernels of all our operators need of a run: their inputs, what a training owns, and threads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ort::operator::ComputeContext;
+use ort::value::{PrimitiveTensorElementType, TensorElementType, ValueRefMut};
+
+use crate::kernels::Pool;
+use crate::kernels::factorisation::{History, Reach, Settings};
+use crate::runtime::float_mode::SubnormalsCount;
+
+/// The domain of our operators.
+pub const DOMAIN: &str = "cofi";
+
+/// The elements of an input or output.
+pub fn element(is_whole: bool) -> TensorElementType {
+    if is_whole { TensorElementType::Int32 } else { TensorElementType::Float32 }
+}
+
+/// Runs a kernel in the float mode that Rust code expects. A panic must not reach the runtime, which would end the host's process.
+pub fn contain(run: impl FnOnce() -> ort::Result<()>) -> ort::Result<()> {
+    let _mode = SubnormalsCount::on_this_thread();
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(done) => done,
+        Err(_) => Err(ort::Error::new("the fused operator came to an unexpected end")),
+    }
+}
+
+/// The error of an input that is not as it must be.
+pub fn misfit(what: &str) -> ort::Error {
+    ort::Error::new(format!("the fused operator was given a {what} that does not fit its tables"))
+}
+
+/// The history of `n_steps` steps.
+pub fn history(reach: Reach, past: &[f32], n_steps: usize) -> ort::Result<History<'_>> {
+    let found = match reach {
+        Reach::BatchRows => past.get(..=n_steps).map(History::LogDecays),
+        Reach::EveryRow => Settings::each_of(past).get(..n_steps).map(History::Steps),
+    };
+    found.ok_or_else(|| misfit("history"))
+}
+
+/// The numbers of an input that the training does not own.
+pub fn input<'c, T: PrimitiveTensorElementType>(
+    context: &'c ComputeContext,
+    place: usize,
+    name: &str,
+) -> ort::Result<&'c [T]> {
+    let value = context.input(place)?.ok_or_else(|| misfit(name))?;
+    let (_, values) = value.try_extract_tensor::<T>()?;
+    // SAFETY: `value` is a handle; the numbers belong to the session's caller or to another node, and stay as they are until this run
+    // of the kernel, which is what `context` stands for, has ended. What a training owns is not asked for here.
+    Ok(unsafe { std::slice::from_raw_parts(values.as_ptr(), values.len()) })
+}
+
+/// The output that an owned input becomes, with the input's numbers in it: the caller has bound both to one place.
+pub fn owned<T: PrimitiveTensorElementType + Copy>(
+    context: &ComputeContext,
+    input: usize,
+    output: usize,
+) -> ort::Result<ValueRefMut<'_>> {
+    let before = context.input(input)?.ok_or_else(|| misfit("state"))?;
+    let (shape, before) = before.try_extract_tensor::<T>()?;
+    let (source, n) = (before.as_ptr(), before.len());
+    let mut after = context.output(output, shape.clone())?.ok_or_else(|| misfit("state"))?;
+    match after.try_extract_tensor_mut::<T>()?.1 {
+        same if same.as_ptr() == source && same.len() == n => Ok(after),
+        _ => Err(misfit("state")),
+    }
+}
+
+/// The threads of the session.
+pub struct Threads<'a> {
+    context: &'a ComputeContext,
+    threads: usize,
+    has_failed: AtomicBool,
+}
+
+impl<'a> Threads<'a> {
+    /// At most `threads` of them.
+    pub fn new(context: &'a ComputeContext, threads: usize) -> Self {
+        Self { context, threads, has_failed: AtomicBool::new(false) }
+    }
+
+    /// Says whether all pieces of work came to their end.
+    pub fn finish(self) -> ort::Result<()> {
+        match self.has_failed.into_inner() {
+            false => Ok(()),
+            true => Err(ort::Error::new("a thread of the fused operator came to an unexpected end")),
+        }
+    }
+}
+
+impl Pool for Threads<'_> {
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+        if self.threads == 1 || n <= 1 {
+            return (0..n).for_each(piece);
+        }
+        // A panic must not reach the threads of the runtime either.
+        let has_failed = &self.has_failed;
+        let guarded = |index: usize| {
+            let _mode = SubnormalsCount::on_this_thread();
+            if catch_unwind(AssertUnwindSafe(|| piece(index))).is_err() {
+                has_failed.store(true, Ordering::Relaxed);
+            }
+        };
+        if self.context.par_for(n, self.threads, guarded).is_err() {
+            has_failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
