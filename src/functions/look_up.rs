@@ -88,7 +88,7 @@ struct ColumnTexts<'a> {
 }
 
 impl Texts for ColumnTexts<'_> {
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.rows.len()
     }
 

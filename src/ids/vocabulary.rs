@@ -88,12 +88,12 @@ impl Vocabulary {
     pub fn get_texts(&self, ids: &impl Texts, found: &mut Vec<Option<u32>>) {
         match (&self.keys, self.lookup()) {
             (Keys::Text { .. }, Lookup::Hashed(slots)) => {
-                slots.find_each(ids.len(), WantedTexts { keys: &self.keys, ids, slots }, found);
+                slots.find_each(ids.count(), WantedTexts { keys: &self.keys, ids, slots }, found);
             }
             (keys, lookup) => {
                 let number = |place| str::from_utf8(ids.bytes(place)).ok().and_then(|text| text.parse().ok());
-                let Keys::Integer(keys) = keys else { return found.extend((0..ids.len()).map(|_| None)) };
-                found.extend((0..ids.len()).map(|place| lookup.integer(keys, number(place)?)));
+                let Keys::Integer(keys) = keys else { return found.extend((0..ids.count()).map(|_| None)) };
+                found.extend((0..ids.count()).map(|place| lookup.integer(keys, number(place)?)));
             }
         }
     }
@@ -117,7 +117,7 @@ impl Vocabulary {
 /// Texts to look up, as somebody else keeps them.
 pub trait Texts {
     /// How many there are.
-    fn len(&self) -> usize;
+    fn count(&self) -> usize;
 
     /// The bytes of a text.
     fn bytes(&self, place: usize) -> &[u8];
@@ -322,7 +322,7 @@ mod tests {
     struct List(Vec<String>);
 
     impl Texts for List {
-        fn len(&self) -> usize {
+        fn count(&self) -> usize {
             self.0.len()
         }
 

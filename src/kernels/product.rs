@@ -248,12 +248,11 @@ fn products<L: Lanes, const Q: usize, const P: usize>(
 ) -> [[L; P]; Q] {
     let width = queries.len();
     let (first, last) = panels.as_chunks::<LANES>().0.split_at((P - 1) * width);
-    let mut sums = [[L::splat(0.0); P]; Q];
-    for query in 0..Q {
-        for panel in 0..P {
-            sums[query][panel] = L::load(&offsets[panel]);
-        }
+    let mut firsts = [L::splat(0.0); P];
+    for panel in 0..P {
+        firsts[panel] = L::load(&offsets[panel]);
     }
+    let mut sums = [firsts; Q];
     for ((column, query_numbers), last) in queries.iter().enumerate().zip(last) {
         let mut numbers = [L::load(last); P];
         for panel in 0..P - 1 {
