@@ -196,7 +196,7 @@ per_level! {
 fn read_rows_body(reading: &Reading<'_>, piece: u32, n_pieces: u32) {
     let Reading { layout, lanes, moment, .. } = reading;
     // Neighbours go to different pieces: rows of low number may be the frequent ones.
-    let piece_of = |row: i32| u64::from((row as u32).wrapping_mul(0x9e37_79b1)) * u64::from(n_pieces) >> 32;
+    let piece_of = |row: i32| (u64::from((row as u32).wrapping_mul(0x9e37_79b1)) * u64::from(n_pieces)) >> 32;
     let is_own = |row: i32| piece_of(row) == u64::from(piece);
     for (sample, row) in reading.index.iter().enumerate() {
         if let Some(ahead) = reading.index.get(sample + AHEAD).filter(|ahead| is_own(**ahead)) {
