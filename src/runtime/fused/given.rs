@@ -17,6 +17,18 @@ pub fn write<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
     room: usize,
     binding: &mut IoBinding,
 ) -> ort::Result<()> {
+    write_from(tensors, place, name, (values, 0), room, binding)
+}
+
+/// The same, where the values before the second number are there already unless the tensor is made anew.
+pub fn write_from<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
+    tensors: &mut Vec<Tensor<T>>,
+    place: usize,
+    name: &str,
+    (values, mut known): (&[T], usize),
+    room: usize,
+    binding: &mut IoBinding,
+) -> ort::Result<()> {
     let fits = |tensor: &Tensor<T>| tensor.extract_tensor().1.len() == room;
     if !tensors.get(place).is_some_and(fits) {
         let tensor = Tensor::<T>::new(&Allocator::default(), [room])?;
@@ -25,8 +37,9 @@ pub fn write<T: PrimitiveTensorElementType + Copy + std::fmt::Debug + 'static>(
             Some(old) => *old = tensor,
             None => tensors.push(tensor),
         }
+        known = 0;
     }
-    tensors[place].extract_tensor_mut().1[..values.len()].copy_from_slice(values);
+    tensors[place].extract_tensor_mut().1[known..values.len()].copy_from_slice(&values[known..]);
     Ok(())
 }
 

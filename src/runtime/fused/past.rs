@@ -40,9 +40,14 @@ impl Past {
         self.steps
     }
 
-    /// What rows need to know of the steps: for every row the settings of each, for rows of batches the sums of the logarithms.
-    pub fn past(&self) -> &[f32] {
-        &self.numbers
+    /// What rows need to know of the steps: for every row the settings of each, for rows of batches the sums of the logarithms. Also
+    /// how many of these numbers were there before the present step, which began last.
+    pub fn past(&self) -> (&[f32], usize) {
+        let known = match self.reach {
+            Reach::EveryRow => (self.steps as usize - 1) * Settings::LEN,
+            Reach::BatchRows => self.numbers.len() - 1,
+        };
+        (&self.numbers, known)
     }
 
     /// After step `now`, in which the operator may have settled all rows.

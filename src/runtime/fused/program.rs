@@ -12,7 +12,7 @@ use crate::kernels::factorisation::{Moment, Settings, Step};
 use crate::model::{CLASS, ITEM, Objective, RATING, USER, WEIGHT};
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::fused::context::DOMAIN;
-use crate::runtime::fused::given::{floats, has, indices, settings, write};
+use crate::runtime::fused::given::{floats, has, indices, settings, write, write_from};
 use crate::runtime::fused::operator::{self, StepOperator};
 use crate::runtime::fused::past::Past;
 use crate::runtime::fused::states::States;
@@ -152,25 +152,24 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn bind(&mut self, given: &Given<'_>, past: &[f32], binding: &mut IoBinding) -> ort::Result<()> {
+    fn bind(&mut self, given: &Given<'_>, past: (&[f32], usize), binding: &mut IoBinding) -> ort::Result<()> {
         let now = [given.now];
         let share = [given.share];
         // Room for what is to come, so that the growing history is seldom bound anew.
-        let room = past.len().next_power_of_two();
+        let room = past.0.len().next_power_of_two();
         let whole = [("user", given.users), ("item", given.items), ("class", given.classes), ("now", &now)];
         let floats = [
-            ("rating", given.ratings, 0),
-            ("weight", given.weights, 0),
-            ("share", &share, 0),
-            ("settings", given.settings.numbers(), 0),
-            ("history", past, room),
+            ("rating", given.ratings),
+            ("weight", given.weights),
+            ("share", &share),
+            ("settings", given.settings.numbers()),
         ];
         for (place, (name, values)) in whole.into_iter().enumerate() {
             write(&mut self.whole, place, name, values, values.len(), binding)?;
         }
-        for (place, (name, values, room)) in floats.into_iter().enumerate() {
-            write(&mut self.floats, place, name, values, room.max(values.len()), binding)?;
+        for (place, (name, values)) in floats.into_iter().enumerate() {
+            write(&mut self.floats, place, name, values, values.len(), binding)?;
         }
-        Ok(())
+        write_from(&mut self.floats, floats.len(), "history", past, room, binding)
     }
 }

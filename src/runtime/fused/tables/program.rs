@@ -10,7 +10,7 @@ use crate::graph::{Feed, Op, Program, Step};
 use crate::kernels::factorisation::Settings;
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::fused::context::DOMAIN;
-use crate::runtime::fused::given::{indices, settings, write};
+use crate::runtime::fused::given::{indices, settings, write, write_from};
 use crate::runtime::fused::past::Past;
 use crate::runtime::fused::program::RATINGS_PER_THREAD;
 use crate::runtime::fused::tables::lower::{HISTORY, NOW, SETTINGS, lower, stock_nodes};
@@ -109,10 +109,10 @@ impl TablesProgram {
     fn write(&mut self, settings: &Settings, now: i32) -> ort::Result<()> {
         let past = self.past.past();
         // Room for what is to come, so that the growing history is seldom bound anew.
-        let room = past.len().next_power_of_two();
+        let room = past.0.len().next_power_of_two();
         write(&mut self.now, 0, NOW, &[now], 1, &mut self.binding)?;
         write(&mut self.numbers, 0, SETTINGS, settings.numbers(), Settings::LEN, &mut self.binding)?;
-        write(&mut self.numbers, 1, HISTORY, past, room, &mut self.binding)
+        write_from(&mut self.numbers, 1, HISTORY, past, room, &mut self.binding)
     }
 }
 
