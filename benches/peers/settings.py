@@ -36,10 +36,14 @@ def sql(*options: str) -> tuple[Options, ...]:
 COFI = {
     "defaults": "",
     # The recipe of fastai and of the PyTorch loop: dense AdamW, batches of 64, 5 epochs.
-    "recipe": "preset := 'fastai'",
+    "recipe": "preset := 'fastai', updates := 'dense'",
     "stock operators": "operators := 'stock'",
+    "classic SGD": "optimizer := 'classic_sgd', learning_rate := 0.02, epochs := 20",
 }
-COFI_GRID = ("", "weight_decay := 0.3", "epochs := 8, learning_rate := 3e-3", "epochs := 8, learning_rate := 3e-3, weight_decay := 0.3", "epochs := 10, weight_decay := 0.3")
+CLASSIC = "optimizer := 'classic_sgd', learning_rate := {}, epochs := {}, weight_decay := {}"
+COFI_GRID = (
+    *(CLASSIC.format(*choice) for choice in itertools.product((0.02, 0.03), (10, 20), (0.05, 0.1, 0.15))),
+    "", "weight_decay := 0.3", "epochs := 8, learning_rate := 3e-3", "epochs := 8, learning_rate := 3e-3, weight_decay := 0.3", "epochs := 10, weight_decay := 0.3")
 
 PEERS = {
     "cofi": Peer(("python", "benches/peers/cofi_sql.py"), {name: {"sql": options} for name, options in COFI.items()}, sql(*COFI_GRID)),

@@ -99,7 +99,7 @@ mod tests {
         let mut state = 1u32;
         let mut draw = |below: u32| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (u64::from(state) * u64::from(below) >> 32) as i32
+            ((u64::from(state) * u64::from(below)) >> 32) as i32
         };
         for below in [1, 3, 2_000, 5_000_000, i32::MAX as u32] {
             let rows: Vec<i32> = (0..3_000).map(|_| draw(below)).collect();

@@ -118,7 +118,7 @@ fn with_indices<P: Into<Option<u32>>>(
     let sides = users.by_part.iter().zip(&items.by_part);
     let blocks =
         parts.into_iter().zip(sides).flat_map(|(blocks, sides)| blocks.into_iter().map(move |block| (block, sides)));
-    map(pool, blocks.collect(), |(mut block, (users, items)): (Block, (&Vec<Option<u32>>, &Vec<Option<u32>>))| {
+    map(pool, blocks.collect::<Vec<_>>(), |(mut block, (users, items))| {
         for rating in &mut block.ratings {
             let user = place(users[rating.user as usize]).into();
             let item = place(items[rating.item as usize]).into();

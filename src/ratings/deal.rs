@@ -89,7 +89,7 @@ fn deal<K: Key>(shelf: &Shelf<K>, starts: &[usize], n_buckets: usize) -> Vec<Blo
     let mut place = shelf.start as u64;
     for_each(shelf, starts, |rating, weight| {
         // The upper half of 64 random bits as a share of the buckets.
-        let chosen = (mix(place ^ PURPOSE << 32) >> 32) * n_buckets as u64 >> 32;
+        let chosen = ((mix(place ^ (PURPOSE << 32)) >> 32) * n_buckets as u64) >> 32;
         place += 1;
         let bucket = &mut buckets[chosen as usize];
         bucket.ratings.push(rating);

@@ -1,5 +1,7 @@
 //! What a training step is fed: a batch in parts, with everything that depends on the step's number.
 
+use std::slice;
+
 use crate::error::Result;
 use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
 use crate::graph::{Blocks, Feed, FeedValues, Program};
@@ -119,9 +121,9 @@ impl Feeder {
         settings: StepSettings,
     ) -> Result<f64> {
         let Batch { users, items, ratings, weights, .. } = batch;
-        let all = |rows: &[i32]| [0..rows.iter().max().map_or(0, |row| *row as u32 + 1)];
+        let all = |rows: &[i32]| 0..rows.iter().max().map_or(0, |row| *row as u32 + 1);
         let (borders, user_rows, item_rows) = ([0, users.len()], all(users), all(items));
-        let (user_rows, item_rows) = (user_rows.as_slice(), item_rows.as_slice());
+        let (user_rows, item_rows) = (slice::from_ref(&user_rows), slice::from_ref(&item_rows));
         let round = Round { users, items, ratings, weights, borders: &borders, user_rows, item_rows };
         self.round(program, &round, settings)
     }

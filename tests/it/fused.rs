@@ -22,6 +22,9 @@ struct Case {
     is_weighted: bool,
 }
 
+/// Losses, states by name, and which operators ran.
+type Run = (Vec<f32>, Vec<(String, Vec<f32>)>, &'static str);
+
 impl Case {
     fn initial(&self) -> Vec<(String, Vec<f32>)> {
         let mut initial = self.model.initial(&Rng::new(3), Init::Normal(0.3));
@@ -31,12 +34,7 @@ impl Case {
     }
 
     /// Takes `n_steps` steps of `batch` ratings each; returns the losses and all states.
-    fn run(
-        &self,
-        engine: &dyn Engine,
-        n_steps: usize,
-        batch: usize,
-    ) -> (Vec<f32>, Vec<(String, Vec<f32>)>, &'static str) {
+    fn run(&self, engine: &dyn Engine, n_steps: usize, batch: usize) -> Run {
         let options = StepOptions { is_weighted: self.is_weighted, ..StepOptions::default() };
         let step = training_step(&self.model, &self.optimiser, options).unwrap();
         let initial = self.initial();

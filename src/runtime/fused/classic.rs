@@ -3,6 +3,7 @@
 mod operator;
 
 use std::ops::Range;
+use std::slice;
 
 use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
@@ -101,8 +102,8 @@ impl Program for ClassicProgram {
             [_] => {}
             rows => return Err(Error::new(format!("feed {USER}: a step is of one rating, not {}", rows.len()))),
         }
-        let [users, items] = self.sizes.map(|(_, n_rows)| [0..n_rows as u32]);
-        let rows: [(&str, &[Range<u32>]); 2] = [(USER, &users), (ITEM, &items)];
+        let [users, items] = self.sizes.map(|(_, n_rows)| 0..n_rows as u32);
+        let rows: [(&str, &[Range<u32>]); 2] = [(USER, slice::from_ref(&users)), (ITEM, slice::from_ref(&items))];
         self.each(feeds, &Blocks { borders: &[0, 1], rows: &rows })
     }
 

@@ -211,8 +211,8 @@ impl Ends {
             for side in 0..2 {
                 let Some((learned, decayed)) = task.lanes[side].of_block(first + end) else { continue };
                 block.moves[side] = learned;
-                for lane in 0..LANES {
-                    block.keeps[side][lane] = if decayed[lane] > 0.0 { task.pace.decay } else { 1.0 };
+                for (keep, decayed) in block.keeps[side].iter_mut().zip(decayed) {
+                    *keep = if decayed > 0.0 { task.pace.decay } else { 1.0 };
                 }
             }
         }
