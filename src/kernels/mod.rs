@@ -1,7 +1,7 @@
 //! The innermost loops: arithmetic on slices, written once and compiled for each set of instructions that a processor may have.
 //!
 //! Nothing here knows what a rating, a user or a graph is. A loop is an ordinary function marked `#[inline(always)]` that goes
-//! through blocks of [`LANES`] numbers; [`per_level!`] compiles it once a [`Level`] and picks at run time. Where such a function
+//! through blocks of [`LANES`] numbers; `per_level!` compiles it once a [`Level`] and picks at run time. Where such a function
 //! uses no fused multiply-add (`mul_add`), it gives the same bits at every level.
 
 mod best;

@@ -113,7 +113,7 @@ impl Part {
 }
 
 /// Goes through the ratings of a batch that are to be measured on: all of them, or those that `split` holds out. Rows with a NULL
-/// are left out. The columns are those that [`DatasetBuilder::push`] reads.
+/// are left out. The columns are those that [`DatasetBuilder::read`] reads.
 ///
 /// # Errors
 /// Missing columns or other types; a rating that is not finite or beyond the range of `f32`; those of `each`.

@@ -58,7 +58,7 @@ impl Optimiser {
 
     /// Goes on to the next step; returns all its scalar inputs by name.
     ///
-    /// With [`Reach::BatchRows`], a step so large that it would turn the sign of a parameter (`lr wd > 1`) decays rows that miss it
+    /// With [`Reach::BatchRows`](crate::graph::optimiser::Reach::BatchRows), a step so large that it would turn the sign of a parameter (`lr wd > 1`) decays rows that miss it
     /// to nothing, and a `q` above 0.999 counts as that.
     pub fn advance(&self, clock: &mut Clock, learning_rate: f64, beta1: f64) -> Vec<(&'static str, f32)> {
         let before = *clock;
