@@ -10,7 +10,7 @@ use crate::functions::host::{Chunk, Type, Vector};
 use crate::functions::prediction::predictor_of;
 use crate::functions::table::{Call, Column, Execution, Rows, TableFunction, id_column};
 use crate::ids::{Id, UserIdx, Vocabulary};
-use crate::score::{Predictor, Scored};
+use crate::score::{Interaction, Predictor, Scored};
 use crate::store::{ModelName, StoredModel};
 use crate::train::OptionValue;
 
@@ -64,7 +64,8 @@ impl TableFunction for RecommendAll {
         }
         let library = self.library.clone();
         let (k, remove_seen, next_user) = (self.k, self.remove_seen, AtomicUsize::new(0));
-        Ok(Box::new(Recommended::new(Arc::new(Shared { model, library, k, remove_seen, next_user }))?))
+        let n_users = users_at_a_time(&model);
+        Ok(Box::new(Recommended::new(Arc::new(Shared { model, library, k, remove_seen, n_users, next_user }))?))
     }
 }
 
@@ -73,12 +74,26 @@ fn columns(model: &StoredModel) -> Vec<Column> {
     vec![("user", user), ("item", item), ("score", Type::Float), ("rank", Type::Integer)]
 }
 
+/// How many users a thread takes at a time: as many as products of blocks want; where every pair goes through layers or classes, so
+/// few that the host can end a query between them.
+fn users_at_a_time(model: &StoredModel) -> usize {
+    /// Pairs that layers take some tenths of a second for.
+    const PAIRS: usize = 1 << 20;
+    let parts = model.embeddings.parts();
+    match (&parts.interaction, &parts.classes) {
+        (Interaction::Dot, None) => USERS_AT_A_TIME,
+        _ => (PAIRS / model.items.len().max(1)).clamp(1, USERS_AT_A_TIME),
+    }
+}
+
 /// What the threads of one execution share.
 struct Shared {
     model: Arc<StoredModel>,
     library: Option<String>,
     k: usize,
     remove_seen: bool,
+    /// How many users a thread takes.
+    n_users: usize,
     /// The first user that nobody has taken.
     next_user: AtomicUsize,
 }
@@ -102,11 +117,11 @@ impl Recommended {
 
     /// Computes some more rows; `false` where no users are left.
     fn fill(&mut self) -> Result<bool> {
-        let Shared { model, k, remove_seen, next_user, .. } = &*self.shared;
-        let n_users = model.users.len();
+        let Shared { model, k, remove_seen, n_users, next_user, .. } = &*self.shared;
+        let end = model.users.len();
         if self.users.is_empty() {
-            let first = next_user.fetch_add(USERS_AT_A_TIME, Ordering::Relaxed).min(n_users);
-            self.users = first..n_users.min(first + USERS_AT_A_TIME);
+            let first = next_user.fetch_add(*n_users, Ordering::Relaxed).min(end);
+            self.users = first..end.min(first + n_users);
         }
         // Where each user has many rows, fewer users at a time: the rows of one chunk.
         let n = self.users.len().min((USERS_AT_A_TIME * 100 / *k).max(1));
@@ -146,7 +161,7 @@ impl Rows for Recommended {
     }
 
     fn threads(&self) -> usize {
-        self.shared.model.users.len().div_ceil(USERS_AT_A_TIME)
+        self.shared.model.users.len().div_ceil(self.shared.n_users)
     }
 
     fn share(&self) -> Result<Option<Box<dyn Rows>>> {

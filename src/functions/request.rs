@@ -14,7 +14,7 @@ use crate::store::{ModelName, NamedColumns, Session, Source, Store, Threads};
 use crate::train::{self, Needs, OptionValue, Options, Sizes, Spec, TrainConfig, Training, WarmStart, preset};
 
 /// Bytes that a rating takes at some time, on whichever side it is.
-const LEAST_OF_A_RATING: u64 = 20;
+const LEAST_OF_A_RATING: u64 = 12;
 
 /// A training that can be begun any number of times.
 pub struct Request {

@@ -36,7 +36,7 @@ pub struct SharedRows<'a, T> {
 }
 
 // SAFETY: a row is only reached through `row`, whose callers promise that nobody else has it.
-unsafe impl<T: Send> Sync for SharedRows<'_, T> {}
+unsafe impl<T: Send + Sync> Sync for SharedRows<'_, T> {}
 
 impl<'a, T> SharedRows<'a, T> {
     /// The rows of `row_len` (at least 1) of a slice; what is left at its end belongs to none.

@@ -5,7 +5,8 @@ pub trait Pool {
     /// How many pieces can run at once, at least 1: into more, work need not be cut.
     fn threads(&self) -> usize;
 
-    /// Calls `piece` with every number below `n`, in any order and on any threads, and returns when all are done.
+    /// Calls `piece` with every number below `n`, in any order and on any threads, and returns when all are done; where one
+    /// panics, this panics, too, so that nobody relies on what was not done.
     fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync));
 }
 

@@ -17,7 +17,9 @@ const BLOCK: usize = 1 << 17;
 const PANELS: usize = 2;
 
 /// The rows of tiles of a level, in falling order, down to 1: as many sums as there are registers for.
+#[cfg(target_arch = "x86_64")]
 const AVX512_ROWS: [usize; 3] = [12, 4, 1];
+#[cfg(target_arch = "x86_64")]
 const AVX2_ROWS: [usize; 3] = [6, 2, 1];
 const PORTABLE_ROWS: [usize; 3] = [2, 1, 1];
 

@@ -131,7 +131,7 @@ impl Lanes {
 }
 
 /// Moments below these are nothing, and would only be slow to reckon with as subnormal numbers.
-const FAINT: (f32, f32) = (1e-20, 1e-30);
+const FAINT: (f32, f32) = (1e-20, 1e-36);
 
 /// What a row missed.
 #[derive(Clone, Copy, Debug)]
@@ -228,8 +228,10 @@ fn replay_adam(row: &mut [Block], lanes: &Lanes, missed: &[Settings]) {
     for (((p, m), v), own) in p.iter_mut().zip(m).zip(v).zip(&lanes.blocks) {
         let (mut p_now, mut m_now, mut v_now) = (*p, *m, *v);
         for lane in 0..LANES {
-            m_now[lane] = if m_now[lane].abs() < FAINT.0 { 0.0 } else { m_now[lane] };
-            v_now[lane] = if v_now[lane] < FAINT.1 { 0.0 } else { v_now[lane] };
+            // The first goes with the second: over nothing but epsilon it would leap.
+            let is_faint = v_now[lane] < FAINT.1;
+            m_now[lane] = if is_faint || m_now[lane].abs() < FAINT.0 { 0.0 } else { m_now[lane] };
+            v_now[lane] = if is_faint { 0.0 } else { v_now[lane] };
         }
         for settings in missed {
             if lanes.has_penalty {

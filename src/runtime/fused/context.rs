@@ -1,6 +1,6 @@
 //! What the kernels of all our operators need of a run: their inputs, what a training owns, and threads.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ort::operator::ComputeContext;
@@ -74,21 +74,12 @@ pub fn owned<T: PrimitiveTensorElementType + Copy>(
 pub struct Threads<'a> {
     context: &'a ComputeContext,
     threads: usize,
-    has_failed: AtomicBool,
 }
 
 impl<'a> Threads<'a> {
     /// At most `threads` of them.
     pub fn new(context: &'a ComputeContext, threads: usize) -> Self {
-        Self { context, threads, has_failed: AtomicBool::new(false) }
-    }
-
-    /// Says whether all pieces of work came to their end.
-    pub fn finish(self) -> ort::Result<()> {
-        match self.has_failed.into_inner() {
-            false => Ok(()),
-            true => Err(ort::Error::new("a thread of the fused operator came to an unexpected end")),
-        }
+        Self { context, threads }
     }
 }
 
@@ -101,16 +92,17 @@ impl Pool for Threads<'_> {
         if self.threads == 1 || n <= 1 {
             return (0..n).for_each(piece);
         }
-        // A panic must not reach the threads of the runtime either.
-        let has_failed = &self.has_failed;
+        // A panic must not reach the threads of the runtime, and nothing may go on that relies on what was not done: it is raised
+        // again here, inside of `contain`.
+        let has_failed = &AtomicBool::new(false);
         let guarded = |index: usize| {
             let _mode = SubnormalsCount::on_this_thread();
             if catch_unwind(AssertUnwindSafe(|| piece(index))).is_err() {
                 has_failed.store(true, Ordering::Relaxed);
             }
         };
-        if self.context.par_for(n, self.threads, guarded).is_err() {
-            has_failed.store(true, Ordering::Relaxed);
+        if self.context.par_for(n, self.threads, guarded).is_err() || has_failed.load(Ordering::Relaxed) {
+            resume_unwind(Box::new("a piece of work came to an unexpected end"));
         }
     }
 }

@@ -153,7 +153,6 @@ impl StepKernel {
         if self.reach == Reach::EveryRow && now == SETTLE_AFTER {
             self.step.settle_all(&mut state, settings, until(before + 1)?, now, &pool);
         }
-        pool.finish()?;
         let mut output = context.output(0, [0i64; 0])?.ok_or_else(|| misfit("loss"))?;
         match output.try_extract_tensor_mut::<f32>()?.1 {
             [place] => *place = loss,

@@ -91,7 +91,6 @@ impl ClassicKernel {
         let rows = rows.try_extract_tensor_mut::<f32>()?.1.as_chunks_mut().0;
         let pool = Threads::new(context, self.threads);
         let sum = self.pass.run(rows, &round, Pace { rate, decay }, &pool).map_err(|_| misfit("round"))?;
-        pool.finish()?;
         let mut output = context.output(0, [0i64; 0])?.ok_or_else(|| misfit(LOSS))?;
         match output.try_extract_tensor_mut::<f32>()?.1 {
             [place] => *place = sum as f32,

@@ -237,7 +237,6 @@ impl ReadKernel {
         let pool = Threads::new(context, *threads);
         let moment = Moment { settings, history, now };
         let done = table.read(&mut outputs.held()?, index, (values, biases), &moment, &pool);
-        pool.finish()?;
         done.map_err(|_| misfit("batch"))
     }
 }
@@ -257,7 +256,7 @@ impl LearnKernel {
             let history = history(*reach, input(context, 5, "history")?, now as usize)?;
             table.settle_all(&mut held, &Moment { settings, history, now }, &pool);
         }
-        pool.finish()
+        Ok(())
     }
 }
 
@@ -280,7 +279,6 @@ impl WholeKernel {
         };
         let pool = Threads::new(context, self.threads);
         let done = parameter.learn(Level::best(), gradient, self.decay, settings, &pool);
-        pool.finish()?;
         done.map_err(|_| misfit("gradient"))
     }
 }
