@@ -237,7 +237,9 @@ impl Request {
             fits(Sizes { n_train: n_train as usize, ..Sizes::default() })?;
         }
         let mut builder = DatasetBuilder::new(user_kind, item_kind, split).in_parts(self.threads);
-        let watch = |held: Held| fits(held.into());
+        let watch = |held: Held| {
+            fits(held.into()).map_err(|error| Error::new(format!("{error}; the ratings were not read to their end")))
+        };
         let sql = self.ratings.to_sql(user_kind, item_kind, held_out);
         builder.read(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
         if let Some((validation, _)) = &self.validation {

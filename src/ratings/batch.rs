@@ -47,6 +47,9 @@ pub struct Batches {
     window: Window,
     /// Ratings of the window that were dealt.
     dealt: usize,
+    users: Vec<i32>,
+    items: Vec<i32>,
+    values: Vec<f32>,
     ratings: Vec<f32>,
 }
 
@@ -78,6 +81,9 @@ impl Batches {
             taken: n_pieces,
             window: Window::default(),
             dealt: 0,
+            users: Vec::new(),
+            items: Vec::new(),
+            values: Vec::new(),
             ratings: Vec::new(),
             train,
         }
@@ -103,22 +109,28 @@ impl Batches {
 
     /// The next batch of the epoch, or `None` at its end and before the first one is started.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
-        if self.window.users.len() - self.dealt < self.batch_size && self.taken < self.order.len() {
+        if self.window.rows.len() - self.dealt < self.batch_size && self.taken < self.order.len() {
             self.window.forget(self.dealt);
             self.dealt = 0;
             if self.train.is_dealt { self.mix_runs() } else { self.take_batch() }
         }
-        let batch = self.dealt..self.window.users.len().min(self.dealt + self.batch_size);
+        let batch = self.dealt..self.window.rows.len().min(self.dealt + self.batch_size);
         if batch.is_empty() {
             return None;
         }
         self.dealt = batch.end;
-        let Window { users, items, values, weights } = &self.window;
-        let values = &values[batch.clone()];
-        self.ratings.clear();
-        self.ratings.extend(values.iter().map(|&value| self.scale.apply(value)));
-        let weights = if weights.is_empty() { &[] } else { &weights[batch.clone()] };
-        Some(Batch { users: &users[batch.clone()], items: &items[batch], values, ratings: &self.ratings, weights })
+        let Self { window, scale, users, items, values, ratings, .. } = self;
+        let rows = &window.rows[batch.clone()];
+        users.clear();
+        items.clear();
+        values.clear();
+        ratings.clear();
+        users.extend(rows.iter().map(|row| row.user));
+        items.extend(rows.iter().map(|row| row.item));
+        values.extend(rows.iter().map(|row| row.value));
+        ratings.extend(values.iter().map(|&value| scale.apply(value)));
+        let weights = if window.weights.is_empty() { &[] } else { &window.weights[batch] };
+        Some(Batch { users, items, values, ratings, weights })
     }
 
     /// Fills the window with ratings in the order.
@@ -127,10 +139,7 @@ impl Batches {
         let rows = &self.order[self.taken..end];
         self.taken = end;
         let (train, window) = (&self.train, &mut self.window);
-        // Indices are below 2^31 - 1, as the vocabularies give out no others.
-        window.users.extend(rows.iter().map(|&row| train.users[row as usize] as i32));
-        window.items.extend(rows.iter().map(|&row| train.items[row as usize] as i32));
-        window.values.extend(rows.iter().map(|&row| train.values[row as usize]));
+        window.rows.extend(rows.iter().map(|&row| Row::of(train, row as usize)));
         if let Some(weights) = &train.weights {
             window.weights.extend(rows.iter().map(|&row| weights[row as usize]));
         }
@@ -138,7 +147,7 @@ impl Batches {
 
     /// Fills the window with runs, and mixes their ratings with what is left in it.
     fn mix_runs(&mut self) {
-        while self.window.users.len() < WINDOW.max(self.batch_size) && self.taken < self.order.len() {
+        while self.window.rows.len() < WINDOW.max(self.batch_size) && self.taken < self.order.len() {
             let start = self.order[self.taken] as usize * RUN;
             self.taken += 1;
             for row in start..self.train.len().min(start + RUN) {
@@ -151,21 +160,33 @@ impl Batches {
 /// Ratings that will be dealt next, in order.
 #[derive(Debug, Default)]
 struct Window {
-    users: Vec<i32>,
-    items: Vec<i32>,
-    values: Vec<f32>,
+    /// All of a rating side by side: they are put in random places.
+    rows: Vec<Row>,
     /// Empty where ratings have none.
     weights: Vec<f32>,
+}
+
+/// A rating of a window.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    user: i32,
+    item: i32,
+    value: f32,
+}
+
+impl Row {
+    fn of(train: &Ratings, row: usize) -> Self {
+        // Indices are below 2^31 - 1, as the vocabularies give out no others.
+        Self { user: train.users[row] as i32, item: train.items[row] as i32, value: train.values[row] }
+    }
 }
 
 impl Window {
     /// Puts a rating in a random place, and what is there at the end: after the last one, every order is equally likely
     /// (Fisher and Yates, inside out).
     fn insert(&mut self, train: &Ratings, row: usize, rng: &mut Rng) {
-        let place = rng.below(self.users.len() as u32 + 1) as usize;
-        put(&mut self.users, place, train.users[row] as i32);
-        put(&mut self.items, place, train.items[row] as i32);
-        put(&mut self.values, place, train.values[row]);
+        let place = rng.below(self.rows.len() as u32 + 1) as usize;
+        put(&mut self.rows, place, Row::of(train, row));
         if let Some(weights) = &train.weights {
             put(&mut self.weights, place, weights[row]);
         }
@@ -173,14 +194,12 @@ impl Window {
 
     /// Forgets the first `n` ratings.
     fn forget(&mut self, n: usize) {
-        self.users.drain(..n);
-        self.items.drain(..n);
-        self.values.drain(..n);
+        self.rows.drain(..n);
         self.weights.drain(..n.min(self.weights.len()));
     }
 
     fn clear(&mut self) {
-        self.forget(self.users.len());
+        self.forget(self.rows.len());
     }
 }
 

@@ -69,7 +69,9 @@ impl Needs {
     ///   bytes), with SGD one (8), with classic SGD none (4). `patience` keeps the values of the best epoch (4). Storing adds a copy here and one
     ///   in the host's transaction (8).
     ///
-    /// Dictionaries, the layers of an 'mlp', batches and a library's own memory are left out: small beside these, or not known.
+    /// - The layers of an 'mlp' take for each number what a factor does.
+    ///
+    /// Dictionaries, batches and a library's own memory are left out: small beside these, or not known.
     pub fn of(config: &TrainConfig, sizes: Sizes) -> Self {
         let [n_train, n_valid, n_seen, n_users, n_items] =
             [sizes.n_train, sizes.n_valid, sizes.n_seen, sizes.n_users, sizes.n_items].map(|n| n as u64);
@@ -82,6 +84,12 @@ impl Needs {
             Rule::Sgd => 2,
             Rule::Classic => 1,
         };
+        let layers = config.mlp.as_ref().map_or(0, |mlp| {
+            let outputs = mlp.hidden.iter().copied().chain([1]);
+            let inputs = [widths.0 + widths.1].into_iter().chain(mlp.hidden.iter().copied());
+            inputs.zip(outputs).map(|(inputs, outputs)| (inputs as u64 + 1) * outputs as u64 * FLOAT).sum::<u64>()
+        });
+        let factors = factors + layers;
         // The classic pass has ratings in the order of its blocks, too.
         let copies = if config.optimiser.rule == Rule::Classic { 2 } else { 1 };
         Self {
