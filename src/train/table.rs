@@ -180,7 +180,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "batch_size",
         Kind::WholeOr(1, 1 << 24, &["auto", "full"]),
         "'auto'",
-        "ratings a step; 'auto' is the power of two with which an epoch stays near 1250 steps, at least 8, and 1 for 'classic_sgd'; 'full' is all of them",
+        "ratings a step; 'auto' is the power of two with which an epoch stays near 500 steps, from 8 to 16384, and 1 for 'classic_sgd'; 'full' is all of them",
     ),
     row(
         "accumulate",
