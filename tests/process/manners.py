@@ -22,7 +22,7 @@ print(hashlib.sha256(repr(rows).encode()).hexdigest())"""
 TRAINING = """c = connect()
 c.execute(LARGE)
 c.execute("SET enable_progress_bar = true")
-c.execute("CALL cofi_train('ratings', 16, epochs := 60, batch_size := 256)").fetchall()"""
+c.execute("CALL cofi_train('ratings', 16, epochs := 600, batch_size := 256)").fetchall()"""
 
 
 class Manners(InFolder):

@@ -3,6 +3,7 @@
 mod inputs;
 mod nearest;
 mod predict;
+mod train;
 
 use cofi_kernel_benches::Report;
 use criterion::Criterion;
@@ -13,5 +14,6 @@ fn main() {
     let mut report = Report::new(criterion.measurement_time(Duration::from_secs(1)).configure_from_args());
     predict::benches(&mut report);
     nearest::benches(&mut report);
+    train::benches(&mut report);
     report.close();
 }

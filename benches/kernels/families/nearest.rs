@@ -1,4 +1,4 @@
-//! Products of one row with all rows of a table, and the best of them.
+//! Products of many rows with all rows of a table, and the best of each.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use cofi_kernel_benches::{Report, Work};
 
 use super::inputs::{FACTORS, embeddings};
 
-const ITEMS: usize = 20_000;
 const USERS: usize = 1_000;
 const BEST: usize = 10;
+/// Rows that are asked for at a time.
+const QUERIES: usize = 192;
 
 pub fn benches(report: &mut Report) {
-    let embeddings = Arc::new(embeddings(USERS, ITEMS));
-    let mut predictor = Predictor::new(embeddings.clone(), None).expect("no network is needed");
-    // The table of items is 4 MB: it stays in a cache.
-    let work = Work {
-        elements: (ITEMS as u64, "items"),
-        flops: (ITEMS * 2 * FACTORS) as u64,
-        bytes: (ITEMS * 4 * FACTORS) as u64,
-        memory: None,
-    };
-    let mut turn = 0;
-    report.measure(("recommend 10", "one user of 20,000 items"), work, || {
-        turn = (turn + 1) % USERS as u32;
-        predictor.recommend(UserIdx(turn), BEST, &[]).expect("a known user")
-    });
-    report.measure(("similar 10", "one item of 20,000"), work, || {
-        turn = (turn + 1) % USERS as u32;
-        embeddings.similar_items(ItemIdx(turn), BEST)
-    });
+    for (n_items, case) in [(20_000, "192 of 20,000"), (60_000, "192 of 60,000")] {
+        let embeddings = Arc::new(embeddings(USERS, n_items));
+        let mut predictor = Predictor::new(embeddings.clone(), None).expect("no network is needed");
+        // Blocks of the table stay in a cache.
+        let work = Work {
+            elements: ((QUERIES * n_items) as u64, "pairs"),
+            flops: (QUERIES * n_items * 2 * FACTORS) as u64,
+            bytes: (n_items * 4 * FACTORS) as u64,
+            memory: None,
+        };
+        let users: Vec<UserIdx> = (0..QUERIES as u32).map(UserIdx).collect();
+        let items: Vec<ItemIdx> = (0..QUERIES as u32).map(ItemIdx).collect();
+        report.measure(("recommend 10", case), work, || {
+            predictor.recommend_each(&users, BEST, &|_| &[]).expect("known users")
+        });
+        report.measure(("similar 10", case), work, || embeddings.similar_items(&items, BEST));
+    }
 }
