@@ -90,10 +90,24 @@ impl Lanes for Portable {
 
     #[inline(always)]
     fn sum(self) -> f32 {
-        let eight: [f32; 8] = std::array::from_fn(|lane| self.0[lane] + self.0[lane + 8]);
-        let four: [f32; 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-        (four[0] + four[2]) + (four[1] + four[3])
+        total(self.0)
     }
+}
+
+/// The product of two rows of whole blocks, summed in lanes and then in halves of them.
+#[inline(always)]
+pub(super) fn dot<L: Lanes>(a: &[[f32; LANES]], b: &[[f32; LANES]]) -> f32 {
+    let sums = a.iter().zip(b).fold(L::splat(0.0), |sums, (a, b)| sums.plus_product(L::load(a), L::load(b)));
+    sums.sum()
+}
+
+/// The numbers of a block added up: halves of the lanes are added until one is left.
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn total(sums: [f32; LANES]) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|lane| sums[lane] + sums[lane + 8]);
+    let four: [f32; 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 fn padded(numbers: &[f32]) -> [f32; LANES] {
@@ -103,7 +117,7 @@ fn padded(numbers: &[f32]) -> [f32; LANES] {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86_64::{Avx2, Avx512};
+pub(super) use x86_64::{Avx2, Avx512, total};
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
@@ -262,15 +276,33 @@ mod x86_64 {
         }
     }
 
+    /// The numbers of a block added up: halves of the lanes are added until one is left. Spelt out, as the compiler sees the tree of
+    /// additions, and not that its leaves are vectors.
+    #[inline(always)]
+    pub fn total(sums: [f32; LANES]) -> f32 {
+        let quarter = sums.as_ptr();
+        // SAFETY: every processor of the architecture has these instructions; each quarter is four numbers.
+        unsafe {
+            let low = _mm_add_ps(_mm_loadu_ps(quarter), _mm_loadu_ps(quarter.add(8)));
+            let high = _mm_add_ps(_mm_loadu_ps(quarter.add(4)), _mm_loadu_ps(quarter.add(12)));
+            sum_of_four(_mm_add_ps(low, high))
+        }
+    }
+
     /// # Safety
-    /// The processor has AVX2.
+    /// The processor has AVX.
     #[inline(always)]
     unsafe fn sum_of_eight(eight: __m256) -> f32 {
         // SAFETY: the caller's promise.
+        unsafe { sum_of_four(_mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))) }
+    }
+
+    #[inline(always)]
+    fn sum_of_four(four: __m128) -> f32 {
+        // SAFETY: every processor of the architecture has these instructions.
         unsafe {
-            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
         }
     }
 }

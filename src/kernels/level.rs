@@ -67,14 +67,14 @@ impl fmt::Display for Level {
 /// Compiles a function for every level: `per_level! { /// doc  pub fn name(a: A, b: B) -> R = body; }` makes
 /// `name(level, a, b)`, which calls `body(a, b)`, an `#[inline(always)]` function, compiled with the instructions of `level`.
 ///
-/// `= body<4>` calls `body::<4, W>` with the level's [`Wide`](crate::kernels::wide::Wide).
+/// `= body<4>` calls `body::<4, L>` with the level's [`Lanes`](super::lanes::Lanes).
 macro_rules! per_level {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident<$n:literal>;)*) => {$(
         $crate::kernels::level::per_level! {
             @each $(#[$meta])* $vis fn $name($($arg: $ty),*) $(-> $ret)? =
-                $body::<$n, $crate::kernels::wide::Portable>,
-                $body::<$n, $crate::kernels::wide::Avx2>,
-                $body::<$n, $crate::kernels::wide::Avx512>;
+                $body::<$n, $crate::kernels::lanes::Portable>,
+                $body::<$n, $crate::kernels::lanes::Avx2>,
+                $body::<$n, $crate::kernels::lanes::Avx512>;
         }
     )*};
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path;)*) => {$(
@@ -122,33 +122,11 @@ pub(crate) use per_level;
 /// The same with a body that is generic over [`Lanes`](super::lanes::Lanes), which are those of the level.
 macro_rules! per_level_lanes {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident;)*) => {$(
-        $(#[$meta])*
-        #[allow(clippy::too_many_arguments)]
-        $vis fn $name(level: $crate::kernels::Level, $($arg: $ty),*) {
-            use $crate::kernels::lanes;
-            use $crate::kernels::level::Instructions;
-
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            #[allow(clippy::too_many_arguments)]
-            fn avx2($($arg: $ty),*) {
-                $body::<lanes::Avx2>($($arg),*)
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-            #[allow(clippy::too_many_arguments)]
-            fn avx512($($arg: $ty),*) {
-                $body::<lanes::Avx512>($($arg),*)
-            }
-            match level.0 {
-                Instructions::Portable => $body::<lanes::Portable>($($arg),*),
-                // SAFETY: a level is only made where the processor has its instructions.
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512 => unsafe { avx512($($arg),*) },
-            }
+        $crate::kernels::level::per_level! {
+            @each $(#[$meta])* $vis fn $name($($arg: $ty),*) =
+                $body::<$crate::kernels::lanes::Portable>,
+                $body::<$crate::kernels::lanes::Avx2>,
+                $body::<$crate::kernels::lanes::Avx512>;
         }
     )*};
 }

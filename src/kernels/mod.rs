@@ -15,7 +15,6 @@ mod memory;
 mod pool;
 pub mod product;
 mod range;
-mod wide;
 
 pub use best::{Best, Candidate, Judge};
 pub use dot::{dot, dots};

@@ -5,8 +5,8 @@ use super::layout::{Block, Layout};
 use super::loss::{Judged, cross_entropy, squared_errors};
 use super::rule::{History, Settings};
 use super::step::Batch;
+use crate::kernels::lanes::total;
 use crate::kernels::memory::SharedRows;
-use crate::kernels::wide::total;
 use crate::kernels::{Groups, LANES};
 
 /// How many samples ahead of their use rows are asked for.

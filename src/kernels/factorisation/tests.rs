@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::kernels::{Here, LANES, Level, Pool};
 
-/// Threads that take the pieces in any order.
+/// Threads that take the pieces in any order, the last first.
 pub(super) struct Threads(pub usize);
 
 impl Pool for Threads {
@@ -21,7 +21,7 @@ impl Pool for Threads {
             for _ in 0..self.0 {
                 scope.spawn(|| {
                     while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < n) {
-                        piece(index);
+                        piece(n - 1 - index);
                     }
                 });
             }

@@ -11,8 +11,7 @@ use crate::kernels::factorisation::rule::Lanes;
 use crate::kernels::factorisation::samples::dot;
 use crate::kernels::level::per_level;
 use crate::kernels::memory::SharedRows;
-use crate::kernels::wide::{Wide, all_differ};
-use crate::kernels::{LANES, Level};
+use crate::kernels::{LANES, Level, lanes};
 
 /// How many ratings ahead of their use rows are asked for.
 const AHEAD: usize = 8;
@@ -91,7 +90,7 @@ const GROUP: usize = 4;
 
 /// The pass over rows of `N` blocks.
 #[inline(always)]
-fn learn_body<const N: usize, W: Wide>(task: &Task<'_>, block: &BlockOfRatings) -> f64 {
+fn learn_body<const N: usize, L: lanes::Lanes>(task: &Task<'_>, block: &BlockOfRatings) -> f64 {
     let ends = Ends::new(task, N.saturating_sub(2));
     let ratings = task.ratings_of(block);
     let mut sum_of_costs = 0.0f64;
@@ -105,7 +104,7 @@ fn learn_body<const N: usize, W: Wide>(task: &Task<'_>, block: &BlockOfRatings) 
                 // SAFETY: `run` has found the ratings of this block inside its rows, which no other block has and which are inside the
                 // tables; rows of users come before those of items.
                 let (p, q) = unsafe { task.rows.two_rows_mut::<N>(rows[k].0, rows[k].1) };
-                products[k] = W::dot(p, q);
+                products[k] = lanes::dot::<L>(p, q);
             }
             let (costs, steps) = ratings.judge_group(at, black_box(products), task);
             for k in 0..GROUP {
@@ -119,7 +118,7 @@ fn learn_body<const N: usize, W: Wide>(task: &Task<'_>, block: &BlockOfRatings) 
             let (user, item) = ratings.rows(at, task, N);
             // SAFETY: as above.
             let (p, q) = unsafe { task.rows.two_rows_mut::<N>(user, item) };
-            let (cost, step) = ratings.judge(at, W::dot(p, q), task);
+            let (cost, step) = ratings.judge(at, lanes::dot::<L>(p, q), task);
             sum_of_costs += f64::from(cost);
             update(p, q, step, &ends, task.pace.decay);
             at += 1;
@@ -291,5 +290,30 @@ impl Ratings<'_> {
         let (score, slope) = ranged(task.mu + product, task.range);
         let (cost, slope) = squared_error(score, slope, self.ratings[at]);
         (cost * weight, slope * (weight * task.factor))
+    }
+}
+
+/// Whether no two of the first numbers are equal, and no two of the others.
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn all_differ(a: &[i32; 4], b: &[i32; 4]) -> bool {
+    (0..4).all(|one| (0..one).all(|other| a[one] != a[other] && b[one] != b[other]))
+}
+
+/// Whether no two of the first numbers are equal, and no two of the others.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn all_differ(a: &[i32; 4], b: &[i32; 4]) -> bool {
+    use std::arch::x86_64::*;
+
+    // SAFETY: every processor of the architecture has these instructions; four numbers are read of each.
+    unsafe {
+        let same = |four: &[i32; 4]| {
+            let four = _mm_loadu_si128(four.as_ptr().cast());
+            let neighbours = _mm_cmpeq_epi32(four, _mm_shuffle_epi32::<0b00_11_10_01>(four));
+            let opposites = _mm_cmpeq_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+            _mm_or_si128(neighbours, opposites)
+        };
+        _mm_movemask_epi8(_mm_or_si128(same(a), same(b))) == 0
     }
 }

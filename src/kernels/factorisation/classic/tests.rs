@@ -1,46 +1,14 @@
 //! The pass by itself: against plain loops in double precision, the same bits with all instructions and threads, and nothing done to
 //! what does not fit.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::*;
 use crate::kernels::factorisation::Memory;
+use crate::kernels::factorisation::tests::{Draws, Threads};
 use crate::kernels::{Here, LANES};
 
-/// Threads that take the pieces in any order, the last first.
-struct Threads(usize);
-
-impl Pool for Threads {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..self.0 {
-                scope.spawn(|| {
-                    while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < n) {
-                        piece(n - 1 - index);
-                    }
-                });
-            }
-        });
-    }
-}
-
-/// A linear congruential sequence of numbers in `[0, 1)`.
-struct Draws(u32);
-
-impl Draws {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) as f32 / (1 << 24) as f32
-    }
-
-    fn below(&mut self, n: i32) -> i32 {
-        (self.next() * n as f32) as i32
-    }
+/// A row below `n`.
+fn below(draws: &mut Draws, n: i32) -> i32 {
+    (draws.next() * n as f32) as i32
 }
 
 const SIZE: (i32, i32) = (90, 40);
@@ -93,9 +61,9 @@ impl World {
             // Users ascend from block to block, items descend; the third block has no ratings.
             let (first_user, first_item) = (block * (SIZE.0 / BLOCKS), (BLOCKS - 1 - block) * (SIZE.1 / BLOCKS));
             for _ in 0..[150, 201, 0, 83][block as usize] {
-                world.users.push(first_user + draws.below(SIZE.0 / BLOCKS));
-                world.items.push(first_item + draws.below(SIZE.1 / BLOCKS));
-                world.ratings.push(1.0 + draws.below(5) as f32);
+                world.users.push(first_user + below(&mut draws, SIZE.0 / BLOCKS));
+                world.items.push(first_item + below(&mut draws, SIZE.1 / BLOCKS));
+                world.ratings.push(1.0 + below(&mut draws, 5) as f32);
                 world.weights.extend(is_weighted.then(|| 0.5 + draws.next()));
             }
             world.borders.push(world.users.len() as i32);
