@@ -24,6 +24,7 @@ mod predict_proba;
 mod prediction;
 mod progress;
 mod ranked;
+mod read;
 mod recommend;
 mod recommend_all;
 mod relation;
@@ -49,6 +50,7 @@ pub use host::{c_string, contain};
 /// A function that the host refuses.
 pub fn register(connection: ffi::duckdb_connection, database: &Arc<Database>) -> Result<()> {
     table::register::<train::Train>(connection, database)?;
+    scalar::register::<read::Read>(connection, database)?;
     scalar::register::<predict::Predict>(connection, database)?;
     scalar::register::<predict_proba::PredictProba>(connection, database)?;
     scalar::register::<baseline::Baseline>(connection, database)?;

@@ -10,7 +10,7 @@ use crate::functions::table::{Call, Execution};
 use crate::graph::Engine;
 use crate::ratings::{Dataset, DatasetBuilder, Held, Split};
 use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators};
-use crate::store::{ModelName, NamedColumns, Session, Source, Store, Threads};
+use crate::store::{Database, Kept, ModelName, NamedColumns, Source, Store, Threads};
 use crate::train::{self, Needs, OptionValue, Options, Sizes, Spec, TrainConfig, Training, WarmStart, preset};
 
 /// Bytes that a rating takes at some time, on whichever side it is.
@@ -176,7 +176,7 @@ impl Request {
         let dataset = {
             let session = call.database.training(call.caller.connection_id)?;
             session.use_search_path(&call.caller.search_path)?;
-            Arc::new(self.read_ratings(&session)?)
+            Arc::new(self.read_ratings(&call.database, &session)?)
         };
         let operators = match self.config.operators {
             train::Operators::Auto => Operators::Auto,
@@ -214,7 +214,7 @@ impl Request {
     }
 
     /// Reads the ratings, all columns in one pass, as long as the training can fit in `memory_limit`.
-    fn read_ratings(&self, session: &Session) -> Result<Dataset> {
+    fn read_ratings(&self, database: &Database, session: &Kept<'_>) -> Result<Dataset> {
         let (user_kind, item_kind) = (self.ratings.user_kind, self.ratings.item_kind);
         let by_time = self.ratings.columns.time.is_some() && self.validation_fraction > 0.0;
         let split = match by_time {
@@ -227,7 +227,8 @@ impl Request {
             // Where no width is given, the stored one stays, which is not known here.
             config.n_factors.get_or_insert(1);
         }
-        let fits = |sizes: Sizes| match self.memory_limit {
+        let memory_limit = self.memory_limit;
+        let fits = move |sizes: Sizes| match memory_limit {
             Some(limit) => Needs::of(&config, sizes).check(limit),
             None => Ok(()),
         };
@@ -237,14 +238,18 @@ impl Request {
             fits(Sizes { n_train: n_train as usize, ..Sizes::default() })?;
         }
         let mut builder = DatasetBuilder::new(user_kind, item_kind, split).in_parts(self.threads);
-        let watch = |held: Held| {
-            fits(held.into()).map_err(|error| Error::new(format!("{error}; the ratings were not read to their end")))
+        let watch = {
+            let fits = fits.clone();
+            move |held: Held| {
+                fits(held.into())
+                    .map_err(|error| Error::new(format!("{error}; the ratings were not read to their end")))
+            }
         };
-        let sql = self.ratings.to_sql(user_kind, item_kind, held_out);
-        builder.read(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
+        let sql = self.ratings.to_bringing_sql(user_kind, item_kind, held_out);
+        builder.read(watch.clone(), |intake| database.bring(session, &sql, intake))?;
         if let Some((validation, _)) = &self.validation {
-            let sql = validation.to_sql(user_kind, item_kind, None);
-            builder.read_validation(watch, |parts, take, watch| session.share(&sql, parts, take, watch))?;
+            let sql = validation.to_bringing_sql(user_kind, item_kind, None);
+            builder.read_validation(watch, |intake| database.bring(session, &sql, intake))?;
         }
         let dataset = builder.finish_on(&Threads(self.threads))?;
         fits(Sizes::of(&dataset))?;

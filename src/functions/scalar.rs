@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use duckdb::ffi;
 
@@ -12,6 +13,7 @@ use crate::functions::host::{Chunk, ReadColumn, Type, Vector, c_string, contain,
 use crate::functions::look_up::KnownPairs;
 use crate::functions::prediction::predictor_of;
 use crate::ids::{Id, IdKind};
+use crate::ratings::Intake;
 use crate::score::Predictor;
 use crate::store::{Database, ModelName, StoredModel};
 
@@ -69,8 +71,13 @@ impl<'a> Input<'a> {
     }
 
     /// Whether any argument of any row may be NULL.
-    fn may_have_nulls(&self) -> bool {
+    pub fn may_have_nulls(&self) -> bool {
         self.columns.iter().any(ReadColumn::has_nulls)
+    }
+
+    /// Whether the overload has such an argument, of this type.
+    pub fn is_of(&self, argument: usize, declared: &Type) -> bool {
+        self.parameters.get(argument) == Some(declared)
     }
 
     /// The column of an argument.
@@ -204,6 +211,8 @@ pub struct Models {
     found: HashMap<String, Loaded>,
     /// Room for the rows of a chunk.
     rows: Vec<usize>,
+    /// A number of the thread.
+    pub thread: usize,
 }
 
 /// A model that was looked up.
@@ -217,6 +226,14 @@ pub struct Loaded {
 }
 
 impl Models {
+    /// Where ratings go that this query reads.
+    ///
+    /// # Errors
+    /// A query that is not cofi's own.
+    pub fn intake(&self) -> Result<Arc<Intake>> {
+        self.database.intake(self.caller.connection_id)
+    }
+
     /// The model of a name as it is stored now, looked up once.
     ///
     /// # Errors
@@ -249,6 +266,8 @@ impl Loaded {
 struct Registered {
     database: Arc<Database>,
     parameters: Vec<Type>,
+    /// How many threads have called it.
+    n_threads: AtomicUsize,
 }
 
 /// Makes a scalar function known to the host.
@@ -267,7 +286,11 @@ pub fn register<F: ScalarFunction>(connection: ffi::duckdb_connection, database:
             ffi::duckdb_scalar_function_set_volatile(function);
             // NULLs are handled here, row by row: a NULL answers before a model is looked for.
             ffi::duckdb_scalar_function_set_special_handling(function);
-            let registered = Registered { database: Arc::clone(database), parameters: overload.parameters };
+            let registered = Registered {
+                database: Arc::clone(database),
+                parameters: overload.parameters,
+                n_threads: AtomicUsize::new(0),
+            };
             let extra = Box::into_raw(Box::new(registered)).cast();
             ffi::duckdb_scalar_function_set_extra_info(function, extra, Some(drop_box::<Registered>));
             ffi::duckdb_scalar_function_set_init(function, Some(init));
@@ -299,8 +322,10 @@ unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
         };
         let database = Arc::clone(&registered.database);
         let library = context.library();
-        let models =
-            Box::new(Models { database, caller: context.caller(), library, found: HashMap::new(), rows: Vec::new() });
+        // Nothing else is read by what this number says.
+        let thread = registered.n_threads.fetch_add(1, Ordering::Relaxed);
+        let (caller, found, rows) = (context.caller(), HashMap::new(), Vec::new());
+        let models = Box::new(Models { database, caller, library, found, rows, thread });
         unsafe {
             ffi::duckdb_scalar_function_init_set_state(info, Box::into_raw(models).cast(), Some(drop_box::<Models>))
         };

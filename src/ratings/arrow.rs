@@ -1,119 +1,19 @@
-//! Rows out of Arrow batches: the only file here that knows Arrow.
+//! Ratings to measure on, out of Arrow batches: the only file here that knows Arrow.
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
     StringViewArray,
 };
-use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
-use super::builder::Progress;
-use super::part::{Part, Rating, Side};
-use super::row::{Row, check_values, place};
-use super::split::PairHash;
-use super::{DatasetBuilder, Held, Split};
+use super::Split;
+use super::row::Row;
 use crate::error::{Error, Result};
 use crate::ids::Id;
 
-/// What puts a batch into a part.
-pub type Take<'a> = &'a (dyn Fn(&mut Part, &RecordBatch) -> Result<()> + Sync);
-
-/// What must be asked now and then whether to go on.
-pub type Watch<'a> = &'a dyn Fn() -> Result<()>;
-
-impl DatasetBuilder {
-    /// Reads ratings: the columns `user` and `item` as `BIGINT` or `VARCHAR`, `rating` and, where ratings have weights, `weight` as
-    /// `DOUBLE`, and `held_out` as `BOOLEAN` where the rows say their side. Rows with a NULL are counted and left out.
-    ///
-    /// `stream` hands out batches, any to any of the parts, which threads may have side by side; `watch` is told how much there is
-    /// when `stream` asks, and at the end.
-    ///
-    /// # Errors
-    /// Those of `stream` and `watch`. Of a batch: missing columns or other types, or ones that change from batch to batch; a rating
-    /// that is not finite or beyond the range of `f32`, a weight that is that or below 0, with the user, the item and the way
-    /// out; too many ids or ratings.
-    pub fn read(
-        &mut self,
-        watch: impl Fn(Held) -> Result<()>,
-        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let split = self.split;
-        self.read_with(&|part, batch| part.push(split, batch), watch, stream)
-    }
-
-    /// Reads a separate validation table, which is never learnt from: `user`, `item` and `rating`.
-    ///
-    /// # Errors
-    /// As for [`read`](Self::read).
-    pub fn read_validation(
-        &mut self,
-        watch: impl Fn(Held) -> Result<()>,
-        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.read_with(&Part::push_validation, watch, stream)
-    }
-
-    fn read_with(
-        &mut self,
-        push: Take<'_>,
-        watch: impl Fn(Held) -> Result<()>,
-        stream: impl FnOnce(&mut [Part], Take<'_>, Watch<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let progress = Progress::default();
-        self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
-        let take = |part: &mut Part, batch: &RecordBatch| {
-            let before = Held::of(part);
-            push(part, batch)?;
-            progress.add(before, Held::of(part));
-            Ok(())
-        };
-        let watch = || {
-            let held = progress.get();
-            // The places of ratings are kept as `u32`.
-            if held.n_train.max(held.n_valid) > u32::MAX as usize {
-                return Err(Error::new(format!("ratings: more than {} rows; train on a sample of them", u32::MAX)));
-            }
-            watch(held)
-        };
-        stream(&mut self.parts, &take, &watch)?;
-        watch()
-    }
-}
-
-impl Part {
-    fn push(&mut self, split: Split, batch: &RecordBatch) -> Result<()> {
-        let columns = Columns::of(batch).and_then(|columns| columns.with_weights(batch));
-        let columns = columns.and_then(|columns| match split {
-            Split::Pairs { .. } => Ok(columns),
-            Split::Given => columns.with_sides(batch),
-        });
-        let columns = columns.map_err(|error| error.context("ratings"))?;
-        self.expect_weights(columns.weights.is_some()).map_err(|error| error.context("ratings"))?;
-        let rows = columns.complete_rows();
-        self.n_rows += batch.num_rows() as u64;
-        self.n_skipped += (batch.num_rows() - rows.len()) as u64;
-        let values = columns.values(&rows).map_err(|error| error.context("ratings"))?;
-        let held_out = columns.sides(&rows, split);
-        let users = columns.users.numbers(&rows, &mut self.users)?;
-        let items = columns.items.numbers(&rows, &mut self.items)?;
-        let pairs = users.into_iter().zip(items);
-        for (((user, item), (value, weight)), is_held_out) in pairs.zip(values).zip(held_out) {
-            self.add(Rating { user, item, value }, weight, is_held_out);
-        }
-        Ok(())
-    }
-
-    fn push_validation(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = Columns::of(batch).map_err(|error| error.context("validation"))?;
-        columns.rows().try_for_each(|row| {
-            let row = row.complete(Split::Pairs { fraction: 0.0, seed: 0 });
-            self.take_validation(row.map_err(|error| error.context("validation"))?)
-        })
-    }
-}
-
 /// Goes through the ratings of a batch that are to be measured on: all of them, or those that `split` holds out. Rows with a NULL
-/// are left out. The columns are those that [`DatasetBuilder::read`] reads.
+/// are left out. The columns are `user` and `item`, `BIGINT` or `VARCHAR`, `rating`, `DOUBLE`, and `held_out`, `BOOLEAN`, where the
+/// rows say their side.
 ///
 /// # Errors
 /// Missing columns or other types; a rating that is not finite or beyond the range of `f32`; those of `each`.
@@ -141,7 +41,6 @@ struct Columns<'a> {
     users: IdColumn<'a>,
     items: IdColumn<'a>,
     ratings: &'a Float64Array,
-    weights: Option<&'a Float64Array>,
     held_out: Option<&'a BooleanArray>,
 }
 
@@ -151,14 +50,8 @@ impl<'a> Columns<'a> {
             users: IdColumn::of("user", column(batch, "user")?)?,
             items: IdColumn::of("item", column(batch, "item")?)?,
             ratings: numbers("rating", column(batch, "rating")?)?,
-            weights: None,
             held_out: None,
         })
-    }
-
-    fn with_weights(mut self, batch: &'a RecordBatch) -> Result<Self> {
-        self.weights = batch.column_by_name("weight").map(|column| numbers("weight", column)).transpose()?;
-        Ok(self)
     }
 
     fn with_sides(mut self, batch: &'a RecordBatch) -> Result<Self> {
@@ -168,47 +61,6 @@ impl<'a> Columns<'a> {
         Ok(self)
     }
 
-    /// The rows in which nothing that is read is NULL.
-    fn complete_rows(&self) -> Vec<usize> {
-        let nulls = [
-            self.users.nulls(),
-            self.items.nulls(),
-            self.ratings.nulls(),
-            self.weights.and_then(|weights| weights.nulls()),
-            self.held_out.and_then(|sides| sides.nulls()),
-        ];
-        let nulls = nulls.into_iter().fold(None, |all, some| NullBuffer::union(all.as_ref(), some));
-        match nulls {
-            None => (0..self.ratings.len()).collect(),
-            Some(nulls) => nulls.valid_indices().collect(),
-        }
-    }
-
-    /// Ratings and weights of complete rows.
-    fn values(&self, rows: &[usize]) -> Result<Vec<(f32, f32)>> {
-        let value = |&row: &usize| {
-            let weight = self.weights.map_or(1.0, |weights| weights.value(row));
-            check_values(self.ratings.value(row), weight)
-                .map_err(|error| error.context(place(self.users.value(row), self.items.value(row))))
-        };
-        rows.iter().map(value).collect()
-    }
-
-    /// Which of complete rows are held out.
-    fn sides(&self, rows: &[usize], split: Split) -> Vec<bool> {
-        match (split, self.held_out) {
-            (Split::Given, Some(sides)) => rows.iter().map(|&row| sides.value(row)).collect(),
-            (Split::Pairs { fraction, seed }, _) if fraction > 0.0 => {
-                let mut pairs = vec![PairHash::new(seed); rows.len()];
-                for column in [&self.users, &self.items] {
-                    column.add_to(rows, &mut pairs);
-                }
-                pairs.into_iter().map(|pair| pair.fraction() < fraction).collect()
-            }
-            _ => vec![false; rows.len()],
-        }
-    }
-
     fn rows(&self) -> impl Iterator<Item = Row<'a>> {
         let number = |column: &Float64Array, row| column.is_valid(row).then(|| column.value(row));
         // A batch's columns are all of one length.
@@ -216,7 +68,7 @@ impl<'a> Columns<'a> {
             user: self.users.id(row),
             item: self.items.id(row),
             rating: number(self.ratings, row),
-            weight: self.weights.map_or(Some(1.0), |weights| number(weights, row)),
+            weight: Some(1.0),
             held_out: self.held_out.and_then(|sides| sides.is_valid(row).then(|| sides.value(row))),
         })
     }
@@ -250,51 +102,72 @@ impl<'a> IdColumn<'a> {
     }
 
     fn id(&self, row: usize) -> Option<Id<'a>> {
-        self.nulls().is_none_or(|nulls| nulls.is_valid(row)).then(|| self.value(row))
-    }
-
-    /// The id of a row that has one.
-    fn value(&self, row: usize) -> Id<'a> {
         match self {
-            Self::Integer(column) => Id::Integer(column.value(row)),
-            Self::Text(column) => Id::Text(column.value(row)),
-            Self::LargeText(column) => Id::Text(column.value(row)),
-            Self::TextView(column) => Id::Text(column.value(row)),
+            Self::Integer(column) => column.is_valid(row).then(|| Id::Integer(column.value(row))),
+            Self::Text(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
+            Self::LargeText(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
+            Self::TextView(column) => column.is_valid(row).then(|| Id::Text(column.value(row))),
         }
-    }
-
-    fn nulls(&self) -> Option<&NullBuffer> {
-        match self {
-            Self::Integer(column) => column.nulls(),
-            Self::Text(column) => column.nulls(),
-            Self::LargeText(column) => column.nulls(),
-            Self::TextView(column) => column.nulls(),
-        }
-    }
-
-    /// Adds the ids of complete rows to the hashes of their pairs. The column's type is asked for once and not for each row.
-    fn add_to(&self, rows: &[usize], pairs: &mut [PairHash]) {
-        let rows = rows.iter().zip(pairs);
-        match self {
-            Self::Integer(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Integer(column.value(row)))),
-            Self::Text(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
-            Self::LargeText(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
-            Self::TextView(column) => rows.for_each(|(&row, pair)| *pair = pair.with(Id::Text(column.value(row)))),
-        }
-    }
-
-    /// The numbers of the ids of complete rows.
-    fn numbers(&self, rows: &[usize], side: &mut Side) -> Result<Vec<u32>> {
-        let n_ids = rows.len();
-        let rows = rows.iter().copied();
-        side.numbers(n_ids, |ids, numbers| match self {
-            Self::Integer(column) => ids.insert_integers(rows.map(|row| column.value(row)), numbers),
-            Self::Text(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
-            Self::LargeText(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
-            Self::TextView(column) => ids.insert_texts(rows.map(|row| column.value(row)), numbers),
-        })
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What is read of rows, as text.
+    fn read(split: Option<Split>, columns: &[(&str, ArrayRef)]) -> Result<Vec<String>> {
+        let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
+        let mut found = Vec::new();
+        for_each_rating(&batch, split, |user, item, value| {
+            found.push(format!("{user} {item} {value}"));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn all_types_of_ids_are_read_with_their_nulls() {
+        let texts = [Some("b"), Some("🎬 long enough not to be inlined in a view"), Some("c"), Some("d"), None];
+        let columns: [ArrayRef; 3] = [
+            Arc::new(StringArray::from_iter(texts)),
+            Arc::new(LargeStringArray::from_iter(texts)),
+            Arc::new(StringViewArray::from_iter(texts)),
+        ];
+        let items = Arc::new(Int64Array::from(vec![Some(i64::MAX), Some(2), None, Some(2), Some(2)]));
+        let ratings = Arc::new(Float64Array::from(vec![Some(1.5), Some(2.0), Some(3.0), None, Some(4.0)]));
+        for users in columns {
+            let rows = read(None, &[("rating", ratings.clone()), ("user", users), ("item", items.clone())]).unwrap();
+            let expected = ["'b' 9223372036854775807 1.5", "'🎬 long enough not to be inlined in a view' 2 2"];
+            assert_eq!(rows, expected);
+        }
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        let numbers = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+        let floats = || Arc::new(Float64Array::from(vec![1.0])) as ArrayRef;
+        let refused = |split, columns: &[(&str, ArrayRef)]| read(split, columns).unwrap_err().to_string();
+        let message = refused(None, &[("user", floats()), ("item", numbers()), ("rating", floats())]);
+        assert_eq!(message, "ratings: user column = Float64: expected Int64 or text");
+        let message = refused(None, &[("user", numbers()), ("item", numbers()), ("rating", numbers())]);
+        assert_eq!(message, "ratings: rating column = Int64: expected Float64");
+        let three = [("user", numbers()), ("item", numbers()), ("rating", floats())];
+        assert_eq!(refused(None, &three[..2]), "ratings: there is no column rating");
+        assert_eq!(refused(Some(Split::Given), &three), "ratings: there is no column held_out");
+        let message = refused(Some(Split::Given), &[&three[..], &[("held_out", floats())]].concat());
+        assert_eq!(message, "ratings: held_out column = Float64: expected Boolean");
+    }
+
+    #[test]
+    fn the_held_out_rows_alone_are_measured_on() {
+        let numbers = || Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef;
+        let ratings = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0]));
+        let sides = Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]));
+        let columns = [("user", numbers()), ("item", numbers()), ("rating", ratings as ArrayRef), ("held_out", sides)];
+        assert_eq!(read(Some(Split::Given), &columns).unwrap(), ["1 1 1"]);
+        assert_eq!(read(None, &columns).unwrap().len(), 3);
+    }
+}

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::deal::arrange;
+use super::deal::{Deal, deal};
 use super::enough::{check_training_side, check_weights};
 use super::part::{Block, Part, Side};
 use super::pieces::map;
 use super::scale::ObservedScale;
-use super::shelf::{Key, shelve, starts_of};
-use super::{Dataset, HeldOutRating, Seen};
+use super::seen::{SeenOfRange, SeenRoom};
+use super::shelf::{Cut, Key, starts_of};
+use super::{Dataset, HeldOutRating};
 use crate::error::{Error, Result};
 use crate::ids::{InOrder, ItemIdx, UserIdx, Vocabulary};
 use crate::kernels::Pool;
@@ -37,21 +38,32 @@ pub(super) fn assemble<K: Key + Sync>(
         validation.push(part.validation.blocks);
     }
     let (users, items) = (Indexed::new(pool, &users)?, Indexed::new(pool, &items)?);
-    let train = with_indices(pool, train, &users, &items, |index| index);
-    let held_out = with_indices(pool, held_out, &users, &items, rank);
-    let validation = with_indices(pool, validation, &users, &items, rank);
+    let mut valid = in_order(pool, held_out, &users, &items);
+    let validation = in_order(pool, validation, &users, &items);
+    let any_held_out = !valid.is_empty();
+
+    let starts = starts_of(users.counts.iter().map(|&count| count as usize));
+    let cut = Cut::new(pool, with_parts(&mut train, &users, &items), &starts, |(users, items), rating| {
+        // Ids of training ratings all have an index.
+        rating.user = users[rating.user as usize] - 1;
+        rating.item = items[rating.item as usize] - 1;
+    });
+    let mut dealt = Deal::new(pool, (0..cut.len()).map(|range| cut.places(range)).collect(), weighted, fits_cache);
+    let mut seen = SeenRoom::new(&cut, &valid);
+    let ranges = dealt.places().into_iter().zip(seen.ranges()).enumerate().collect();
+    let counts = map(pool, ranges, |(range, (places, seen)): (_, (_, SeenOfRange<'_>))| {
+        let shelf = cut.shelf::<K>(range);
+        deal(&shelf, places);
+        seen.collect(&shelf)
+    });
+    let seen = seen.finish(counts);
+    drop(cut);
+    drop(train);
+    let mut train = dealt.shuffled(pool);
     let (
         Indexed { vocabulary: users, counts: user_counts, .. },
         Indexed { vocabulary: items, counts: item_counts, .. },
     ) = (users, items);
-
-    let starts = starts_of(user_counts.iter().map(|&count| count as usize));
-    let shelves = shelve::<K>(pool, &train, &starts);
-    drop(train);
-    let any_held_out = !held_out.is_empty();
-    let mut valid = in_order(pool, held_out, users.len());
-    let seen = Seen::collect(pool, &shelves, &starts, &valid);
-    let mut train = arrange(pool, shelves, &starts, weighted, fits_cache);
     check_training_side(&train, &users, &items).map_err(|error| {
         let way_out = "validation_fraction := 0 trains on all rows";
         if any_held_out { Error::new(format!("{error}; {way_out}")) } else { error }
@@ -59,7 +71,7 @@ pub(super) fn assemble<K: Key + Sync>(
     check_weights(&train)?;
     train.normalise_weights();
     if !validation.is_empty() {
-        valid.extend(in_order(pool, validation, users.len()));
+        valid.extend(validation);
         valid.sort_by(|a, b| (a.user, a.item).cmp(&(b.user, b.item)).then(a.value.total_cmp(&b.value)));
     }
     Ok(Dataset {
@@ -83,8 +95,8 @@ struct Indexed {
     vocabulary: Vocabulary,
     /// The training ratings of each index.
     counts: Vec<u32>,
-    /// For each part the index of each number, where it has one.
-    by_part: Vec<Vec<Option<u32>>>,
+    /// For each part the rank of each number's index.
+    by_part: Vec<Vec<u32>>,
 }
 
 impl Indexed {
@@ -94,12 +106,13 @@ impl Indexed {
         let is_trained = |part: usize, number: u32| sides[part].counts[number as usize] > 0;
         let vocabulary = InOrder::merge(kind, &in_order, is_trained)?;
         // Also of ids that are trained in other parts alone.
-        let by_part = map(pool, in_order, |ids| ids.indices_in(&vocabulary));
+        let by_part: Vec<Vec<u32>> =
+            map(pool, in_order, |ids| ids.indices_in(&vocabulary).into_iter().map(rank).collect());
         let mut counts = vec![0; vocabulary.len()];
-        for (side, indices) in sides.iter().zip(&by_part) {
-            for (index, count) in indices.iter().zip(&side.counts) {
-                if let Some(index) = index {
-                    counts[*index as usize] += count;
+        for (side, ranks) in sides.iter().zip(&by_part) {
+            for (rank, count) in ranks.iter().zip(&side.counts) {
+                if let Some(index) = index(*rank) {
+                    counts[index as usize] += count;
                 }
             }
         }
@@ -107,28 +120,41 @@ impl Indexed {
     }
 }
 
-/// All blocks of all parts, with what `place` makes of indices in place of numbers.
-fn with_indices<P: Into<Option<u32>>>(
-    pool: &dyn Pool,
-    parts: Vec<Vec<Block>>,
-    users: &Indexed,
-    items: &Indexed,
-    place: impl Fn(Option<u32>) -> P + Sync,
-) -> Vec<Block> {
-    let sides = users.by_part.iter().zip(&items.by_part);
-    let blocks =
-        parts.into_iter().zip(sides).flat_map(|(blocks, sides)| blocks.into_iter().map(move |block| (block, sides)));
-    map(pool, blocks.collect::<Vec<_>>(), |(mut block, (users, items))| {
-        for rating in &mut block.ratings {
-            let user = place(users[rating.user as usize]).into();
-            let item = place(items[rating.item as usize]).into();
-            // Those of training ratings all have an index.
-            if let (Some(user), Some(item)) = (user, item) {
-                (rating.user, rating.item) = (user, item);
-            }
+/// The blocks of all parts, each with the ranks of its part's numbers.
+type WithParts<'a> = Vec<(&'a mut Block, (&'a [u32], &'a [u32]))>;
+
+fn with_parts<'a>(parts: &'a mut [Vec<Block>], users: &'a Indexed, items: &'a Indexed) -> WithParts<'a> {
+    let ranks = users.by_part.iter().zip(&items.by_part);
+    let ranks = ranks.map(|(users, items)| (users.as_slice(), items.as_slice()));
+    parts.iter_mut().zip(ranks).flat_map(|(blocks, part)| blocks.iter_mut().map(move |block| (block, part))).collect()
+}
+
+/// Held out ratings, ordered by user, item and value.
+fn in_order(pool: &dyn Pool, mut parts: Vec<Vec<Block>>, users: &Indexed, items: &Indexed) -> Vec<HeldOutRating> {
+    let mut counts = vec![0; users.counts.len() + 1];
+    for (blocks, users) in parts.iter().zip(&users.by_part) {
+        let ratings = blocks.iter().flat_map(|block| &block.ratings);
+        ratings.for_each(|rating| counts[users[rating.user as usize] as usize] += 1);
+    }
+    let starts = starts_of(counts.into_iter());
+    let cut = Cut::new(pool, with_parts(&mut parts, users, items), &starts, |(users, items), rating| {
+        rating.user = users[rating.user as usize];
+        rating.item = items[rating.item as usize];
+    });
+    let n = starts.last().copied().unwrap_or(0);
+    let mut ordered = vec![HeldOutRating { user: None, item: None, value: 0.0 }; n];
+    let mut rest = ordered.as_mut_slice();
+    let place = |range| (range, rest.split_off_mut(..cut.places(range).len()).unwrap_or_default());
+    let pieces = (0..cut.len()).map(place).collect();
+    map(pool, pieces, |(range, place): (_, &mut [HeldOutRating])| {
+        let shelf = cut.shelf::<u64>(range);
+        let rows = shelf.by_user().flat_map(|(user, keys)| keys.iter().map(move |key| (user, key)));
+        for (place, (user, key)) in place.iter_mut().zip(rows) {
+            let (user, item) = (index(user).map(UserIdx), index(key.item()).map(ItemIdx));
+            *place = HeldOutRating { user, item, value: key.value() };
         }
-        block
-    })
+    });
+    ordered
 }
 
 /// The place of an index among the indices and, before all of them, its absence.
@@ -136,24 +162,7 @@ fn rank(index: Option<u32>) -> u32 {
     index.map_or(0, |index| index + 1)
 }
 
-/// Ratings whose users and items are ranks, ordered by user, item and value.
-fn in_order(pool: &dyn Pool, blocks: Vec<Block>, n_users: usize) -> Vec<HeldOutRating> {
-    let mut counts = vec![0; n_users + 1];
-    blocks.iter().flat_map(|block| &block.ratings).for_each(|rating| counts[rating.user as usize] += 1);
-    let starts = starts_of(counts.into_iter());
-    let shelves = shelve::<u64>(pool, &blocks, &starts);
-    drop(blocks);
-    let index = |rank: u32| rank.checked_sub(1);
-    let mut all = Vec::with_capacity(starts.last().copied().unwrap_or(0));
-    for shelf in shelves {
-        for (user, keys) in shelf.by_user(&starts) {
-            let user = index(user).map(UserIdx);
-            all.extend(keys.iter().map(|key| HeldOutRating {
-                user,
-                item: index(key.item()).map(ItemIdx),
-                value: key.value(),
-            }));
-        }
-    }
-    all
+/// The index at a rank.
+fn index(rank: u32) -> Option<u32> {
+    rank.checked_sub(1)
 }

@@ -17,8 +17,8 @@ use crate::kernels::{Here, Pool};
 #[derive(Debug)]
 pub struct DatasetBuilder {
     pub(super) split: Split,
-    user_kind: IdKind,
-    item_kind: IdKind,
+    pub(super) user_kind: IdKind,
+    pub(super) item_kind: IdKind,
     /// At least one.
     pub(super) parts: Vec<Part>,
     /// Ratings up to which they stay in order.

@@ -1,7 +1,9 @@
 //! From ratings by user to the arrays that batches read.
 
+use std::ops::Range;
+
 use super::Ratings;
-use super::part::{Block, Rating};
+use super::part::Rating;
 use super::pieces::map;
 use super::shelf::{Key, Shelf};
 use crate::kernels::Pool;
@@ -16,123 +18,145 @@ const BUCKET: usize = 1 << 17;
 /// Keeps two orders that start from the same numbers apart.
 const PURPOSE: u64 = 0x6465_616c;
 
-/// The ratings of all shelves: in order, or where there are more than `fits_cache` in a random order, the same whenever the
+/// The arrays that ratings are put into: in order, or where there are more than `fits_cache` in a random order, the same whenever the
 /// ratings are the same.
 ///
 /// Each rating is dealt to a random bucket by its place in the order, then each bucket is shuffled: every order is equally
 /// likely, and no step goes through memory at random.
-pub(super) fn arrange<K: Key>(
-    pool: &dyn Pool,
-    shelves: Vec<Shelf<K>>,
-    starts: &[usize],
-    weighted: bool,
-    fits_cache: usize,
-) -> Ratings {
-    let n_ratings = starts.last().copied().unwrap_or(0);
-    if n_ratings <= fits_cache {
-        let mut ratings = Ratings::with_capacity(n_ratings, weighted);
-        for shelf in &shelves {
-            for_each(shelf, starts, |rating, weight| ratings.push(rating.user, rating.item, rating.value, weight));
-        }
-        return ratings;
-    }
-    let n_buckets = n_ratings.div_ceil(BUCKET);
-    // A shelf is dropped when its ratings are dealt.
-    let dealt = map(pool, shelves, |shelf| deal(&shelf, starts, n_buckets));
-    let mut buckets: Vec<Vec<Block>> = (0..n_buckets).map(|_| Vec::with_capacity(dealt.len())).collect();
-    for of_shelf in dealt {
-        buckets.iter_mut().zip(of_shelf).for_each(|(bucket, block)| bucket.push(block));
-    }
-    let mut ratings = Ratings::zeros(n_ratings, weighted);
-    ratings.is_dealt = true;
-    let sizes: Vec<usize> = buckets.iter().map(|bucket| bucket.iter().map(|block| block.ratings.len()).sum()).collect();
-    let places = ratings.cut(&sizes);
-    let pieces = places.into_iter().zip(buckets).enumerate().collect();
-    map(pool, pieces, |(number, (mut place, bucket))| {
-        for (slot, (rating, weight)) in shuffled(bucket, number as u64).into_iter().enumerate() {
-            place.users[slot] = rating.user;
-            place.items[slot] = rating.item;
-            place.values[slot] = rating.value;
-            if let Some(weights) = &mut place.weights {
-                weights[slot] = weight;
-            }
-        }
-    });
-    ratings
+pub(super) struct Deal {
+    ratings: Ratings,
+    /// How many ratings each bucket has, by range of the order: `[ranges][buckets]`.
+    sizes: Vec<Vec<usize>>,
 }
 
-/// Parts of the arrays of [`Ratings`].
+impl Deal {
+    /// Room for the ratings of ranges, which are given by their first and last places in the order.
+    pub(super) fn new(pool: &dyn Pool, ranges: Vec<Range<usize>>, weighted: bool, fits_cache: usize) -> Self {
+        let n_ratings = ranges.last().map_or(0, |last| last.end);
+        let mut ratings = Ratings::zeros(n_ratings, weighted);
+        ratings.is_dealt = n_ratings > fits_cache;
+        let n_buckets = if ratings.is_dealt { n_ratings.div_ceil(BUCKET) } else { 1 };
+        let sizes = map(pool, ranges, |places| {
+            let mut sizes = vec![0; n_buckets];
+            places.for_each(|place| sizes[bucket_of(place, n_buckets)] += 1);
+            sizes
+        });
+        Self { ratings, sizes }
+    }
+
+    /// For each range the places of its ratings in each bucket.
+    pub(super) fn places(&mut self) -> Vec<Vec<Place<'_>>> {
+        let n_buckets = self.sizes.first().map_or(0, Vec::len);
+        let by_bucket = (0..n_buckets).flat_map(|bucket| self.sizes.iter().map(move |sizes| sizes[bucket]));
+        let mut pieces = self.ratings.cut(by_bucket).into_iter();
+        let mut ranges: Vec<Vec<Place>> = self.sizes.iter().map(|_| Vec::with_capacity(n_buckets)).collect();
+        for _ in 0..n_buckets {
+            ranges.iter_mut().zip(&mut pieces).for_each(|(range, piece)| range.push(piece));
+        }
+        ranges
+    }
+
+    /// The ratings, when all are in their places.
+    pub(super) fn shuffled(mut self, pool: &dyn Pool) -> Ratings {
+        if self.ratings.is_dealt {
+            let n_buckets = self.sizes.first().map_or(0, Vec::len);
+            let sizes = (0..n_buckets).map(|bucket| self.sizes.iter().map(|sizes| sizes[bucket]).sum());
+            let buckets = self.ratings.cut(sizes).into_iter().enumerate().collect();
+            map(pool, buckets, |(number, mut bucket): (usize, Place)| bucket.shuffle(number as u64));
+        }
+        self.ratings
+    }
+}
+
+/// Puts the ratings of a shelf into their places in each bucket.
+pub(super) fn deal<K: Key>(shelf: &Shelf<'_, K>, mut places: Vec<Place<'_>>) {
+    let n_buckets = places.len();
+    let mut place = shelf.start;
+    for (user, keys) in shelf.by_user() {
+        for key in keys {
+            places[bucket_of(place, n_buckets)].push(user, *key);
+            place += 1;
+        }
+    }
+}
+
+/// The upper half of 64 random bits as a share of the buckets; one bucket takes all.
+#[inline]
+fn bucket_of(place: usize, n_buckets: usize) -> usize {
+    (((mix(place as u64 ^ (PURPOSE << 32)) >> 32) * n_buckets as u64) >> 32) as usize
+}
+
+/// Parts of the arrays of [`Ratings`], to be filled.
+#[derive(Default)]
 pub(super) struct Place<'a> {
     pub(super) users: &'a mut [u32],
     pub(super) items: &'a mut [u32],
     pub(super) values: &'a mut [f32],
     pub(super) weights: Option<&'a mut [f32]>,
+    /// How many were put in.
+    pub(super) filled: usize,
 }
 
-fn for_each<K: Key>(shelf: &Shelf<K>, starts: &[usize], mut each: impl FnMut(Rating, f32)) {
-    for (user, keys) in shelf.by_user(starts) {
-        for key in keys {
-            each(Rating { user, item: key.item(), value: key.value() }, key.weight().unwrap_or(1.0));
+impl Place<'_> {
+    #[inline]
+    fn push<K: Key>(&mut self, user: u32, key: K) {
+        let slot = self.filled;
+        self.filled += 1;
+        self.users[slot] = user;
+        self.items[slot] = key.item();
+        self.values[slot] = key.value();
+        if let (Some(weights), Some(weight)) = (&mut self.weights, key.weight()) {
+            weights[slot] = weight;
         }
     }
-}
 
-/// A shelf's ratings by bucket.
-fn deal<K: Key>(shelf: &Shelf<K>, starts: &[usize], n_buckets: usize) -> Vec<Block> {
-    let weighted = K::default().weight().is_some();
-    // Most buckets are within two deviations of the mean.
-    let mean = shelf.keys.len() / n_buckets;
-    let room = mean + 2 * mean.isqrt() + 16;
-    let block =
-        || Block { ratings: Vec::with_capacity(room), weights: Vec::with_capacity(if weighted { room } else { 0 }) };
-    let mut buckets: Vec<Block> = (0..n_buckets).map(|_| block()).collect();
-    let mut place = shelf.start as u64;
-    for_each(shelf, starts, |rating, weight| {
-        // The upper half of 64 random bits as a share of the buckets.
-        let chosen = ((mix(place ^ (PURPOSE << 32)) >> 32) * n_buckets as u64) >> 32;
-        place += 1;
-        let bucket = &mut buckets[chosen as usize];
-        bucket.ratings.push(rating);
-        if weighted {
-            bucket.weights.push(weight);
+    /// Brings a bucket into a random order.
+    fn shuffle(&mut self, number: u64) {
+        // All of a rating side by side, as they are put in random places.
+        let rows = self.users.iter().zip(&*self.items).zip(&*self.values);
+        let mut rows: Vec<_> = rows.map(|((&user, &item), &value)| Rating { user, item, value }).collect();
+        let mut rng = Rng::new(mix(PURPOSE ^ number));
+        for last in (1..rows.len()).rev() {
+            let chosen = rng.below(last as u32 + 1) as usize;
+            rows.swap(last, chosen);
+            if let Some(weights) = &mut self.weights {
+                weights.swap(last, chosen);
+            }
         }
-    });
-    buckets
-}
-
-/// The ratings of a bucket in a random order, with their weights, 1 where they have none.
-fn shuffled(bucket: Vec<Block>, number: u64) -> Vec<(Rating, f32)> {
-    let mut rng = Rng::new(mix(PURPOSE ^ number));
-    let mut all: Vec<(Rating, f32)> = Vec::with_capacity(bucket.iter().map(|block| block.ratings.len()).sum());
-    for Block { ratings, weights } in bucket {
-        let weights = weights.into_iter().map(Some).chain(std::iter::repeat(None));
-        all.extend(ratings.into_iter().zip(weights).map(|(rating, weight)| (rating, weight.unwrap_or(1.0))));
+        for (slot, rating) in rows.into_iter().enumerate() {
+            self.users[slot] = rating.user;
+            self.items[slot] = rating.item;
+            self.values[slot] = rating.value;
+        }
     }
-    for last in (1..all.len()).rev() {
-        let chosen = rng.below(last as u32 + 1) as usize;
-        all.swap(last, chosen);
-    }
-    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratings::part::Block;
     use crate::ratings::shelf::tests::As;
-    use crate::ratings::shelf::{shelve, starts_of};
+    use crate::ratings::shelf::{Cut, starts_of};
 
     fn arranged(threads: usize, n: u32, weighted: bool, fits_cache: usize) -> Ratings {
         let rating = |place| Rating { user: place % 100, item: place / 100, value: place as f32 };
         let ratings: Vec<Rating> = (0..n).map(rating).collect();
         let weights = if weighted { (0..n).map(|place| place as f32 / 2.0).collect() } else { Vec::new() };
         let starts = starts_of((0..100).map(|user| (n as usize).saturating_sub(user).div_ceil(100)));
-        let blocks = [Block { ratings, weights }];
+        let mut block = Block { ratings, weights };
         match weighted {
-            true => {
-                arrange::<(u64, u32)>(&As(threads), shelve(&As(threads), &blocks, &starts), &starts, true, fits_cache)
-            }
-            false => arrange::<u64>(&As(threads), shelve(&As(threads), &blocks, &starts), &starts, false, fits_cache),
+            true => in_places::<(u64, u32)>(&As(threads), &mut block, &starts, fits_cache),
+            false => in_places::<u64>(&As(threads), &mut block, &starts, fits_cache),
         }
+    }
+
+    fn in_places<K: Key>(pool: &As, block: &mut Block, starts: &[usize], fits_cache: usize) -> Ratings {
+        let weighted = !block.weights.is_empty();
+        let cut = Cut::new(pool, vec![(block, ())], starts, |(), _| {});
+        let mut dealt = Deal::new(pool, (0..cut.len()).map(|range| cut.places(range)).collect(), weighted, fits_cache);
+        let places = dealt.places().into_iter().enumerate();
+        places.for_each(|(range, places)| deal(&cut.shelf::<K>(range), places));
+        dealt.shuffled(pool)
     }
 
     #[test]

@@ -124,7 +124,7 @@ mod tests {
 
         let mut late = builder(NOTHING, &[(1, 1, 1.0)]);
         let message = late.parts[0].expect_weights(true).unwrap_err().to_string();
-        assert_eq!(message, "some batches have a column of weights and others have not");
+        assert_eq!(message, "some rows have weights and others have none");
         late.parts[0].expect_weights(false).unwrap();
     }
 

@@ -1,11 +1,11 @@
 //! The observed ratings: read once, split, and kept in one order whatever order they came in.
 //!
-//! [`DatasetBuilder`] takes rows (from Arrow batches, or one by one) and gives a [`Dataset`]: two vocabularies, the
+//! [`DatasetBuilder`] takes rows (by column, on several threads, or one by one) and gives a [`Dataset`]: two vocabularies, the
 //! training ratings, the rows held out for validation, and what each user has rated. [`Batches`] deals the training
 //! ratings out in random order, [`Rounds`] in blocks of neighbours.
 //!
 //! Memory: 12 bytes a training rating, 20 a validation rating, and 4 a distinct pair of user and item are kept. While
-//! the rows come in it is 12 bytes each; while they are put in order, up to 12 more of a training rating. Where ratings have
+//! the rows come in it is 12 bytes each; while they are put in order, 12 more of a training rating. Where ratings have
 //! weights, a training rating takes 4 bytes more in each of these. The dictionaries of ids are there once a part until
 //! the vocabularies are made.
 
@@ -14,11 +14,13 @@ mod assemble;
 mod batch;
 mod blocks;
 mod builder;
+mod columns;
 #[cfg(test)]
 #[path = "curve/tests.rs"]
 mod curve;
 mod deal;
 mod enough;
+mod intake;
 mod part;
 mod pieces;
 mod row;
@@ -32,11 +34,12 @@ use std::sync::Arc;
 use crate::ids::{ItemIdx, UserIdx, Vocabulary};
 use deal::Place;
 
-pub use arrow::{Take, Watch, for_each_rating};
+pub use arrow::for_each_rating;
 pub use batch::{Batch, Batches, WorkingScale};
 pub use blocks::{Round, Rounds};
 pub use builder::{DatasetBuilder, Held};
-pub use part::Part;
+pub use columns::{Columns, Ids};
+pub use intake::Intake;
 pub use scale::class_of;
 pub use seen::{Seen, SeenBuilder};
 pub use split::{Split, pair_fraction};
@@ -85,17 +88,6 @@ pub struct Ratings {
 }
 
 impl Ratings {
-    /// No ratings, with room for some.
-    fn with_capacity(n_ratings: usize, weighted: bool) -> Self {
-        Self {
-            users: Vec::with_capacity(n_ratings),
-            items: Vec::with_capacity(n_ratings),
-            values: Vec::with_capacity(n_ratings),
-            weights: weighted.then(|| Vec::with_capacity(n_ratings)),
-            is_dealt: false,
-        }
-    }
-
     /// Ratings to be overwritten.
     fn zeros(n_ratings: usize, weighted: bool) -> Self {
         Self {
@@ -108,19 +100,17 @@ impl Ratings {
     }
 
     /// The arrays in pieces of some sizes, one behind the other.
-    fn cut(&mut self, sizes: &[usize]) -> Vec<Place<'_>> {
+    fn cut(&mut self, sizes: impl Iterator<Item = usize>) -> Vec<Place<'_>> {
         let (mut users, mut items) = (self.users.as_mut_slice(), self.items.as_mut_slice());
         let (mut values, mut weights) = (self.values.as_mut_slice(), self.weights.as_deref_mut());
-        let mut places = Vec::with_capacity(sizes.len());
-        for &size in sizes {
-            places.push(Place {
-                users: users.split_off_mut(..size).unwrap_or_default(),
-                items: items.split_off_mut(..size).unwrap_or_default(),
-                values: values.split_off_mut(..size).unwrap_or_default(),
-                weights: weights.as_mut().and_then(|weights| weights.split_off_mut(..size)),
-            });
-        }
-        places
+        let piece = |size| Place {
+            users: users.split_off_mut(..size).unwrap_or_default(),
+            items: items.split_off_mut(..size).unwrap_or_default(),
+            values: values.split_off_mut(..size).unwrap_or_default(),
+            weights: weights.as_mut().and_then(|weights| weights.split_off_mut(..size)),
+            filled: 0,
+        };
+        sizes.map(piece).collect()
     }
 
     /// The number of ratings.
@@ -167,6 +157,7 @@ impl Ratings {
     }
 
     /// The weight is forgotten where ratings have none.
+    #[cfg(test)]
     fn push(&mut self, user: u32, item: u32, value: f32, weight: f32) {
         self.users.push(user);
         self.items.push(item);

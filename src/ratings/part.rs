@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Id, IdKind, VocabularyBuilder};
 
 /// Rows of a block: 768 KiB without their weights. Blocks never grow, so that nothing is ever held twice.
-pub(super) const BLOCK: usize = 1 << 16;
+const BLOCK: usize = 1 << 16;
 
 /// A rating with numbers or indices of its user and item.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,16 +36,21 @@ impl Rows {
     }
 
     #[inline]
-    fn push(&mut self, rating: Rating, weight: Option<f32>) {
+    pub(super) fn push(&mut self, rating: Rating, weight: Option<f32>) {
         if self.len.is_multiple_of(BLOCK) {
-            let weights = Vec::with_capacity(if weight.is_some() { BLOCK } else { 0 });
-            self.blocks.push(Block { ratings: Vec::with_capacity(BLOCK), weights });
+            self.add_block(weight.is_some());
         }
         if let Some(block) = self.blocks.last_mut() {
             block.ratings.push(rating);
             block.weights.extend(weight);
             self.len += 1;
         }
+    }
+
+    #[cold]
+    fn add_block(&mut self, weighted: bool) {
+        let weights = Vec::with_capacity(if weighted { BLOCK } else { 0 });
+        self.blocks.push(Block { ratings: Vec::with_capacity(BLOCK), weights });
     }
 }
 
@@ -131,17 +136,18 @@ impl Part {
 
     /// Counts a row of the ratings, and takes it where it has everything.
     pub(super) fn take(&mut self, row: Option<CompleteRow<'_>>) -> Result<()> {
-        self.count(row.is_some());
+        self.count(1, usize::from(row.is_none()));
         let Some(row) = row else { return Ok(()) };
         self.weighted.get_or_insert(false);
         let rating = self.numbered(&row)?;
-        self.add(rating, row.weight, row.is_held_out);
+        let weight = (self.weighted == Some(true)).then_some(row.weight);
+        self.add(rating, weight, row.is_held_out);
         Ok(())
     }
 
     /// Counts a row of a validation table, and takes it where it has everything.
     pub(super) fn take_validation(&mut self, row: Option<CompleteRow<'_>>) -> Result<()> {
-        self.count(row.is_some());
+        self.count(1, usize::from(row.is_none()));
         if let Some(row) = row {
             let rating = self.numbered(&row)?;
             self.validation.push(rating, None);
@@ -149,9 +155,9 @@ impl Part {
         Ok(())
     }
 
-    /// Adds a rating of the ratings' table.
+    /// Adds a rating of the ratings' table, with its weight where ratings have one.
     #[inline]
-    pub(super) fn add(&mut self, rating: Rating, weight: f32, is_held_out: bool) {
+    pub(super) fn add(&mut self, rating: Rating, weight: Option<f32>, is_held_out: bool) {
         self.scale.note(rating.value);
         if is_held_out {
             // A weight counts in training alone.
@@ -159,13 +165,14 @@ impl Part {
         } else {
             self.users.count(rating.user);
             self.items.count(rating.item);
-            self.train.push(rating, (self.weighted == Some(true)).then_some(weight));
+            self.train.push(rating, weight);
         }
     }
 
-    fn count(&mut self, is_complete: bool) {
-        self.n_rows += 1;
-        self.n_skipped += u64::from(!is_complete);
+    /// Counts rows, of which some had a NULL.
+    pub(super) fn count(&mut self, n_rows: usize, n_skipped: usize) {
+        self.n_rows += n_rows as u64;
+        self.n_skipped += n_skipped as u64;
     }
 
     fn numbered(&mut self, row: &CompleteRow<'_>) -> Result<Rating> {
@@ -174,5 +181,5 @@ impl Part {
 }
 
 pub(super) fn weights_come_and_go() -> Error {
-    Error::new("some batches have a column of weights and others have not")
+    Error::new("some rows have weights and others have none")
 }

@@ -37,18 +37,10 @@ impl<'a> Row<'a> {
             return Ok(None);
         };
         let Some(is_held_out) = split.holds_out(user, item).or(self.held_out) else { return Ok(None) };
-        let (value, weight) = check_values(rating, weight).map_err(|error| error.context(place(user, item)))?;
+        let values = check_rating(rating).and_then(|value| Ok((value, check_weight(weight)?)));
+        let (value, weight) = values.map_err(|error| error.context(place(user, item)))?;
         Ok(Some(CompleteRow { user, item, value, weight, is_held_out }))
     }
-}
-
-/// A rating and its weight in the types that a training keeps.
-///
-/// # Errors
-/// As for [`Row::complete`].
-#[inline]
-pub(super) fn check_values(rating: f64, weight: f64) -> Result<(f32, f32)> {
-    Ok((check_rating(rating)?, check_weight(weight)?))
 }
 
 /// Where a number is wrong.
@@ -56,8 +48,12 @@ pub(super) fn place(user: Id<'_>, item: Id<'_>) -> String {
     format!("user {user}, item {item}")
 }
 
+/// A rating in the type that a training keeps.
+///
+/// # Errors
+/// No finite number, or none in the range of `f32`.
 #[inline]
-fn check_rating(rating: f64) -> Result<f32> {
+pub(super) fn check_rating(rating: f64) -> Result<f32> {
     let refused = |allowed: &str, way_out: &str| Err(Error::argument("rating", rating, allowed, way_out));
     if !rating.is_finite() {
         return refused("a finite number", "leave such rows out with WHERE isfinite(rating)");
@@ -69,8 +65,12 @@ fn check_rating(rating: f64) -> Result<f32> {
     Ok(rating as f32 + 0.0)
 }
 
+/// A weight in the type that a training keeps.
+///
+/// # Errors
+/// As for [`check_rating`], or a number below 0.
 #[inline]
-fn check_weight(weight: f64) -> Result<f32> {
+pub(super) fn check_weight(weight: f64) -> Result<f32> {
     let refused = |allowed: &str, way_out: &str| Err(Error::argument("weight", weight, allowed, way_out));
     if !(weight.is_finite() && weight >= 0.0) {
         return refused("a finite number of at least 0", "leave such rows out, or give them the weight 0");

@@ -1,12 +1,12 @@
 //! Who has rated what, by user: for leaving out what a user knows already.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::ids::{ItemIdx, UserIdx};
-use crate::kernels::Pool;
 
 use super::HeldOutRating;
-use super::pieces::map;
-use super::shelf::{Key, Shelf, starts_of};
+use super::shelf::{Cut, Key, Shelf, starts_of};
 
 /// The distinct items that each user has rated, in compressed sparse rows: 4 bytes a pair and 8 a user.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,68 +40,92 @@ impl Seen {
         let n_users = self.starts.len() as u32 - 1;
         (0..n_users).flat_map(|user| self.items(UserIdx(user)).iter().map(move |&item| (user, item)))
     }
+}
 
-    /// The pairs of training ratings on shelves and of `held_out`, which is sorted; `starts` as for the shelves.
-    pub(super) fn collect<K: Key + Sync>(
-        pool: &dyn Pool,
-        shelves: &[Shelf<K>],
-        starts: &[usize],
-        held_out: &[HeldOutRating],
-    ) -> Self {
-        let counts = map(pool, shelves.iter().collect(), |shelf| {
-            let mut counts = vec![0; shelf.users.len()];
-            for_each_pair(shelf, starts, held_out, |user, _| counts[user as usize - shelf.users.start] += 1);
-            counts
-        });
-        let starts_of_seen = starts_of(counts.into_iter().flatten());
-        let mut items = vec![0; starts_of_seen.last().copied().unwrap_or(0)];
-        let mut rest = items.as_mut_slice();
-        let mut pieces = Vec::with_capacity(shelves.len());
-        for shelf in shelves {
-            let size = starts_of_seen[shelf.users.end] - starts_of_seen[shelf.users.start];
-            pieces.push((shelf, rest.split_off_mut(..size).unwrap_or_default()));
+/// Room for the distinct items of all users, to be filled range by range of them.
+pub(super) struct SeenRoom<'a> {
+    /// The held out ratings of each range's users, ordered by user and item.
+    held_out: Vec<&'a [HeldOutRating]>,
+    /// Places for the items of each range: as many as there are where no pair repeats, which is nearly always so.
+    rooms: Vec<usize>,
+    items: Vec<u32>,
+}
+
+impl<'a> SeenRoom<'a> {
+    /// Room for the pairs of training ratings and of `held_out`, which is sorted.
+    pub(super) fn new(cut: &Cut<'_>, held_out: &'a [HeldOutRating]) -> Self {
+        let rows_before = |user: usize| held_out.partition_point(|row| row.user < Some(UserIdx(user as u32)));
+        let held_out_of = |users: Range<usize>| &held_out[rows_before(users.start)..rows_before(users.end)];
+        let held_out: Vec<_> = (0..cut.len()).map(|range| held_out_of(cut.users(range))).collect();
+        let rooms: Vec<_> = (0..cut.len()).map(|range| cut.places(range).len() + held_out[range].len()).collect();
+        let items = vec![0; rooms.iter().sum()];
+        Self { held_out, rooms, items }
+    }
+
+    /// For each range what its pairs are collected from and into.
+    pub(super) fn ranges(&mut self) -> Vec<SeenOfRange<'_>> {
+        let mut rest = self.items.as_mut_slice();
+        let ranges = self.held_out.iter().zip(&self.rooms);
+        let range = |(held_out, &room): (&&'a [HeldOutRating], _)| SeenOfRange {
+            held_out,
+            items: rest.split_off_mut(..room).unwrap_or_default(),
+        };
+        ranges.map(range).collect()
+    }
+
+    /// The pairs of all users, once the ranges have said how many each user has.
+    pub(super) fn finish(self, counts: Vec<Vec<u32>>) -> Seen {
+        let mut items = self.items;
+        let (mut room, mut end) = (0, 0);
+        for (counts, size) in counts.iter().zip(self.rooms) {
+            let n = counts.iter().map(|&count| count as usize).sum::<usize>();
+            if room != end {
+                items.copy_within(room..room + n, end);
+            }
+            room += size;
+            end += n;
         }
-        map(pool, pieces, |(shelf, items)| {
-            let mut free = items.iter_mut();
-            for_each_pair(shelf, starts, held_out, |_, item| {
-                if let Some(place) = free.next() {
-                    *place = item;
-                }
-            });
-        });
-        Self { starts: starts_of_seen, items }
+        items.truncate(end);
+        Seen { starts: starts_of(counts.into_iter().flatten().map(|count| count as usize)), items }
     }
 }
 
-/// Goes through the distinct pairs of a shelf's users, ascending.
-fn for_each_pair<K: Key>(
-    shelf: &Shelf<K>,
-    starts: &[usize],
-    held_out: &[HeldOutRating],
-    mut each: impl FnMut(u32, u32),
-) {
-    let first = Some(UserIdx(shelf.users.start as u32));
-    let mut held_out = held_out[held_out.partition_point(|row| row.user < first)..].iter().peekable();
-    for (user, keys) in shelf.by_user(starts) {
-        let mut last = None;
-        let mut note = |item: u32| {
-            if last != Some(item) {
-                last = Some(item);
-                each(user, item);
+/// What a range of users has besides its training ratings.
+pub(super) struct SeenOfRange<'a> {
+    held_out: &'a [HeldOutRating],
+    /// Room for the items of all.
+    items: &'a mut [u32],
+}
+
+impl SeenOfRange<'_> {
+    /// Collects the distinct items of each user of the range's shelf; returns how many there are.
+    pub(super) fn collect<K: Key>(self, shelf: &Shelf<'_, K>) -> Vec<u32> {
+        let mut held_out = self.held_out.iter().peekable();
+        let mut counts = Vec::with_capacity(shelf.users.len());
+        let mut end = 0;
+        for (user, keys) in shelf.by_user() {
+            let start = end;
+            let mut note = |item: u32| {
+                if end == start || self.items[end - 1] != item {
+                    self.items[end] = item;
+                    end += 1;
+                }
+            };
+            for key in keys {
+                // Those of unknown items come first, and are no pairs.
+                while let Some(row) =
+                    held_out.next_if(|row| (row.user, row.item) < (Some(UserIdx(user)), Some(ItemIdx(key.item()))))
+                {
+                    row.item.into_iter().for_each(|item| note(item.0));
+                }
+                note(key.item());
             }
-        };
-        for key in keys {
-            // Those of unknown items come first, and are no pairs.
-            while let Some(row) =
-                held_out.next_if(|row| (row.user, row.item) < (Some(UserIdx(user)), Some(ItemIdx(key.item()))))
-            {
+            while let Some(row) = held_out.next_if(|row| row.user == Some(UserIdx(user))) {
                 row.item.into_iter().for_each(|item| note(item.0));
             }
-            note(key.item());
+            counts.push((end - start) as u32);
         }
-        while let Some(row) = held_out.next_if(|row| row.user == Some(UserIdx(user))) {
-            row.item.into_iter().for_each(|item| note(item.0));
-        }
+        counts
     }
 }
 
@@ -156,14 +180,12 @@ impl SeenBuilder {
 mod tests {
     use super::*;
     use crate::ratings::part::{Block, Rating};
-    use crate::ratings::shelf::shelve;
     use crate::ratings::shelf::tests::As;
 
     /// Pairs as training ratings and as held out ones, of 5 users.
     fn collect(threads: usize, train: &[(u32, u32)], held_out: &[(u32, Option<u32>)]) -> Seen {
         let starts = starts_of((0..5).map(|user| train.iter().filter(|pair| pair.0 == user).count()));
         let ratings = train.iter().map(|&(user, item)| Rating { user, item, value: 1.0 }).collect();
-        let shelves = shelve::<u64>(&As(threads), &[Block { ratings, weights: Vec::new() }], &starts);
         let row = |&(user, item): &(u32, Option<u32>)| HeldOutRating {
             user: Some(UserIdx(user)),
             item: item.map(ItemIdx),
@@ -172,7 +194,12 @@ mod tests {
         let mut held_out: Vec<_> = held_out.iter().map(row).collect();
         held_out.push(HeldOutRating { user: None, item: Some(ItemIdx(3)), value: 1.0 });
         held_out.sort_by_key(|row| (row.user, row.item));
-        Seen::collect(&As(threads), &shelves, &starts, &held_out)
+        let mut block = Block { ratings, weights: Vec::new() };
+        let cut = Cut::new(&As(threads), vec![(&mut block, ())], &starts, |(), _| {});
+        let mut room = SeenRoom::new(&cut, &held_out);
+        let ranges = room.ranges().into_iter().enumerate();
+        let counts = ranges.map(|(range, seen)| seen.collect(&cut.shelf::<u64>(range))).collect();
+        room.finish(counts)
     }
 
     const PAIRS: [(u32, u32); 8] = [(3, 1), (1, 4), (3, 1), (1, 0), (1, 4), (3, 0), (1, 2), (3, 1)];

@@ -48,16 +48,25 @@ impl PairHash {
 
     #[inline]
     pub(super) fn with(self, id: Id<'_>) -> Self {
-        Self(match id {
-            Id::Integer(number) => mix(self.0 ^ number as u64),
-            Id::Text(text) => {
-                let (words, rest) = text.as_bytes().as_chunks::<8>();
-                let absorb = |state, word| mix(state ^ word);
-                let start = mix(self.0 ^ text.len() as u64);
-                let state = words.iter().map(|word| u64::from_le_bytes(*word)).fold(start, absorb);
-                if rest.is_empty() { state } else { absorb(state, last_word(text.as_bytes(), rest)) }
-            }
-        })
+        match id {
+            Id::Integer(number) => self.with_integer(number),
+            Id::Text(text) => self.with_text(text.as_bytes()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn with_integer(self, id: i64) -> Self {
+        Self(mix(self.0 ^ id as u64))
+    }
+
+    /// With an id by its UTF-8 bytes.
+    #[inline]
+    pub(super) fn with_text(self, bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let absorb = |state, word| mix(state ^ word);
+        let start = mix(self.0 ^ bytes.len() as u64);
+        let state = words.iter().map(|word| u64::from_le_bytes(*word)).fold(start, absorb);
+        Self(if rest.is_empty() { state } else { absorb(state, last_word(bytes, rest)) })
     }
 
     pub(super) fn fraction(self) -> f64 {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use duckdb::{Connection, ffi, types::Value};
 
 use crate::error::{Error, Result};
+use crate::ratings::Intake;
 use crate::store::cache::ModelCache;
 use crate::store::exit::Watcher;
 use crate::store::session::Session;
@@ -30,6 +31,8 @@ pub struct Database {
     /// The host's numbers of the connections above, to recognise a function called from one of them.
     reading_id: u64,
     training_id: u64,
+    /// Where the ratings go that the connection for trainings reads just now.
+    intake: Mutex<Option<Arc<Intake>>>,
     cache: ModelCache,
 }
 
@@ -46,6 +49,7 @@ impl Database {
             training_id: connection_id(&training)?,
             reading: Mutex::new(Some(reading)),
             training: Mutex::new(Some(training)),
+            intake: Mutex::new(None),
             cache: ModelCache::default(),
         });
         let watched = Arc::downgrade(&database);
@@ -83,6 +87,32 @@ impl Database {
             ));
         }
         Kept::lock(&self.training)
+    }
+
+    /// Runs a query on the connection for trainings whose rows the function `__cofi_read` brings to `intake`, on the host's threads
+    /// and out of the host's own memory.
+    ///
+    /// # Errors
+    /// Those of the host, and of the function in the host's words.
+    pub fn bring(&self, training: &Kept<'_>, sql: &str, intake: &Arc<Intake>) -> Result<()> {
+        let set = |intake| *self.intake.lock().unwrap_or_else(PoisonError::into_inner) = intake;
+        set(Some(Arc::clone(intake)));
+        let brought = training.execute(sql);
+        set(None);
+        brought
+    }
+
+    /// Where ratings go that are read on the connection `caller`.
+    ///
+    /// # Errors
+    /// That connection reads no ratings.
+    pub fn intake(&self, caller: u64) -> Result<Arc<Intake>> {
+        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        intake.filter(|_| caller == self.training_id).ok_or_else(|| {
+            Error::new(
+                "only cofi itself can call it, while it reads the ratings of a training; call cofi_train instead",
+            )
+        })
     }
 
     /// The models read so far.

@@ -7,7 +7,6 @@ use duckdb::{Connection, ffi, params_from_iter, types::Value};
 
 use crate::error::{Error, Result};
 use crate::store::names::{quote_identifier, quote_literal};
-use crate::store::threads::share;
 
 /// A connection to the database instance that loaded the extension.
 ///
@@ -61,21 +60,6 @@ impl Session {
             each(&batch.map_err(failed)?)?;
         }
         Ok(())
-    }
-
-    /// Streams a large result to workers, one of which is on the calling thread and each other one on a thread of its own; which
-    /// worker takes which batch is left to chance. `watch` is called now and then.
-    ///
-    /// # Errors
-    /// Those of the host, of `take` and of `watch`.
-    pub fn share<W: Send>(
-        &self,
-        sql: &str,
-        workers: &mut [W],
-        take: impl Fn(&mut W, &RecordBatch) -> Result<()> + Sync,
-        watch: impl Fn() -> Result<()>,
-    ) -> Result<()> {
-        share(workers, take, watch, |sink| self.stream(sql, |batch| sink(batch.clone())))
     }
 
     /// Begins a transaction, which is rolled back unless it is committed.

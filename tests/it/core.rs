@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use cofi::ids::{Id, IdKind, ItemIdx, UserIdx, Vocabulary};
-use cofi::ratings::{Batches, Dataset, DatasetBuilder, Part, SeenBuilder, Split, Take, Watch, WorkingScale, class_of};
+use cofi::ratings::{
+    Batches, Columns, Dataset, DatasetBuilder, Ids, Intake, SeenBuilder, Split, WorkingScale, class_of,
+};
 use cofi::rng::Rng;
 use cofi::score::{Baseline, Embeddings, Interaction, Parts, Predictor, Table};
 
@@ -312,22 +313,31 @@ fn build_from_columns(
     weights: Option<&[Option<f64>]>,
     sides: Option<&[Option<bool>]>,
 ) -> Dataset {
-    let mut columns: Vec<(&str, ArrayRef)> = vec![
-        ("user", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.0)))),
-        ("item", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)))),
-        ("rating", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2)))),
-    ];
-    columns.extend(weights.map(|weights| ("weight", Arc::new(Float64Array::from(weights.to_vec())) as ArrayRef)));
-    columns.extend(sides.map(|sides| ("held_out", Arc::new(BooleanArray::from(sides.to_vec())) as ArrayRef)));
-    let all = RecordBatch::try_from_iter(columns).unwrap();
     let mut builder = DatasetBuilder::new(IdKind::Text, IdKind::Integer, split).in_parts(3);
-    let stream = |parts: &mut [Part], take: Take<'_>, _: Watch<'_>| {
-        (0..rows.len())
-            .step_by(7)
-            .enumerate()
-            .try_for_each(|(place, start)| take(&mut parts[place % 3], &all.slice(start, 7.min(rows.len() - start))))
+    let is_complete = |row: &usize| {
+        weights.is_none_or(|weights| weights[*row].is_some()) && sides.is_none_or(|sides| sides[*row].is_some())
     };
-    builder.read(|_| Ok(()), stream).unwrap();
+    let bring = |intake: &Arc<Intake>| {
+        (0..rows.len()).collect::<Vec<_>>().chunks(7).enumerate().try_for_each(|(thread, all)| {
+            let complete: Vec<usize> = all.iter().copied().filter(is_complete).collect();
+            let users: Vec<&[u8]> = complete.iter().map(|&row| rows[row].0.as_bytes()).collect();
+            let items: Vec<i64> = complete.iter().map(|&row| rows[row].1).collect();
+            let ratings: Vec<f64> = complete.iter().map(|&row| rows[row].2).collect();
+            let weights: Option<Vec<f64>> =
+                weights.map(|weights| complete.iter().filter_map(|&row| weights[row]).collect());
+            let held_out: Option<Vec<bool>> =
+                sides.map(|sides| complete.iter().filter_map(|&row| sides[row]).collect());
+            let columns = Columns {
+                users: Ids::Texts(&users),
+                items: Ids::Integers(&items),
+                ratings: &ratings,
+                weights: weights.as_deref(),
+                held_out: held_out.as_deref(),
+            };
+            intake.take(thread, &columns, all.len() - complete.len())
+        })
+    };
+    builder.read(|_| Ok(()), bring).unwrap();
     builder.finish().unwrap()
 }
 
