@@ -125,16 +125,11 @@ impl Part {
         let values = rows.checked(rows.ratings, check_rating)?;
         let weights = rows.weights.map(|weights| rows.checked(weights, check_weight)).transpose()?;
         let (users, items) = (rows.users.numbers(&mut self.users)?, rows.items.numbers(&mut self.items)?);
-        let held_out = rows.sides(split, &users)?;
-        let ratings =
-            users.into_iter().zip(items).zip(values).map(|((user, item), value)| Rating { user, item, value });
-        match weights {
-            None => ratings.zip(held_out).for_each(|(rating, is_held_out)| self.add(rating, None, is_held_out)),
-            Some(weights) => ratings
-                .zip(weights)
-                .zip(held_out)
-                .for_each(|((rating, weight), is_held_out)| self.add(rating, Some(weight), is_held_out)),
-        }
+        let is_held_out = rows.sides(split, &users)?;
+        let (train, held_out) = apart(together(users, items, values), &is_held_out);
+        // A weight counts in training alone.
+        let weights = weights.map(|weights| apart(weights.into_iter(), &is_held_out).0);
+        self.add(&train, weights.as_deref(), &held_out);
         Ok(())
     }
 
@@ -146,9 +141,27 @@ impl Part {
         self.count(rows.len() + n_skipped, n_skipped);
         let values = rows.checked(rows.ratings, check_rating)?;
         let (users, items) = (rows.users.numbers(&mut self.users)?, rows.items.numbers(&mut self.items)?);
-        for ((user, item), value) in users.into_iter().zip(items).zip(values) {
-            self.validation.push(Rating { user, item, value }, None);
-        }
+        self.validation.extend(&together(users, items, values).collect::<Vec<_>>(), None);
         Ok(())
     }
+}
+
+fn together(users: Vec<u32>, items: Vec<u32>, values: Vec<f32>) -> impl Iterator<Item = Rating> {
+    users.into_iter().zip(items).zip(values).map(|((user, item), value)| Rating { user, item, value })
+}
+
+/// Those of some values that are not held out, and those that are. Nobody can guess which comes next, so each is written to both sides, and
+/// stays on one.
+fn apart<T: Copy + Default>(values: impl Iterator<Item = T>, is_held_out: &[bool]) -> (Vec<T>, Vec<T>) {
+    let (mut train, mut held_out) = (vec![T::default(); is_held_out.len()], vec![T::default(); is_held_out.len()]);
+    let (mut n_train, mut n_held_out) = (0, 0);
+    for (value, &is_held_out) in values.zip(is_held_out) {
+        train[n_train] = value;
+        held_out[n_held_out] = value;
+        n_train += usize::from(!is_held_out);
+        n_held_out += usize::from(is_held_out);
+    }
+    train.truncate(n_train);
+    held_out.truncate(n_held_out);
+    (train, held_out)
 }

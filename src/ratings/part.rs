@@ -1,5 +1,7 @@
 //! What one thread has read: rows with numbers by arrival in place of indices.
 
+use std::slice;
+
 use super::row::CompleteRow;
 use super::scale::ObservedScale;
 use crate::error::{Error, Result};
@@ -35,22 +37,21 @@ impl Rows {
         self.len
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, rating: Rating, weight: Option<f32>) {
-        if self.len.is_multiple_of(BLOCK) {
-            self.add_block(weight.is_some());
+    /// Puts ratings behind those that there are, and as many weights or none.
+    pub(super) fn extend(&mut self, mut ratings: &[Rating], mut weights: Option<&[f32]>) {
+        while !ratings.is_empty() {
+            if self.len.is_multiple_of(BLOCK) {
+                let weights = Vec::with_capacity(if weights.is_some() { BLOCK } else { 0 });
+                self.blocks.push(Block { ratings: Vec::with_capacity(BLOCK), weights });
+            }
+            let Some(block) = self.blocks.last_mut() else { return };
+            let n = ratings.len().min(BLOCK - block.ratings.len());
+            block.ratings.extend_from_slice(&ratings[..n]);
+            block.weights.extend_from_slice(weights.map_or(&[], |weights| &weights[..n]));
+            self.len += n;
+            ratings = &ratings[n..];
+            weights = weights.map(|weights| &weights[n..]);
         }
-        if let Some(block) = self.blocks.last_mut() {
-            block.ratings.push(rating);
-            block.weights.extend(weight);
-            self.len += 1;
-        }
-    }
-
-    #[cold]
-    fn add_block(&mut self, weighted: bool) {
-        let weights = Vec::with_capacity(if weighted { BLOCK } else { 0 });
-        self.blocks.push(Block { ratings: Vec::with_capacity(BLOCK), weights });
     }
 }
 
@@ -87,16 +88,23 @@ impl Side {
         Ok(number)
     }
 
-    #[inline]
-    fn count(&mut self, number: u32) {
-        let count = &mut self.counts[number as usize];
-        self.n_trained += usize::from(*count == 0);
-        *count += 1;
+    /// Counts training ratings by their numbers.
+    fn count(&mut self, numbers: impl Iterator<Item = u32>) {
+        let mut n_new = 0;
+        for number in numbers {
+            let count = &mut self.counts[number as usize];
+            n_new += usize::from(*count == 0);
+            *count += 1;
+        }
+        self.n_trained += n_new;
     }
 }
 
 /// Rows that one thread has read; [`DatasetBuilder`](super::DatasetBuilder) makes one data set of all parts.
+///
+/// Parts lie side by side: what one thread counts shares no cache line with what another one does.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Part {
     pub(super) users: Side,
     pub(super) items: Side,
@@ -140,8 +148,11 @@ impl Part {
         let Some(row) = row else { return Ok(()) };
         self.weighted.get_or_insert(false);
         let rating = self.numbered(&row)?;
-        let weight = (self.weighted == Some(true)).then_some(row.weight);
-        self.add(rating, weight, row.is_held_out);
+        let weights = (self.weighted == Some(true)).then_some(slice::from_ref(&row.weight));
+        match row.is_held_out {
+            false => self.add(&[rating], weights, &[]),
+            true => self.add(&[], weights.map(|_| &[][..]), &[rating]),
+        }
         Ok(())
     }
 
@@ -150,23 +161,18 @@ impl Part {
         self.count(1, usize::from(row.is_none()));
         if let Some(row) = row {
             let rating = self.numbered(&row)?;
-            self.validation.push(rating, None);
+            self.validation.extend(&[rating], None);
         }
         Ok(())
     }
 
-    /// Adds a rating of the ratings' table, with its weight where ratings have one.
-    #[inline]
-    pub(super) fn add(&mut self, rating: Rating, weight: Option<f32>, is_held_out: bool) {
-        self.scale.note(rating.value);
-        if is_held_out {
-            // A weight counts in training alone.
-            self.held_out.push(rating, None);
-        } else {
-            self.users.count(rating.user);
-            self.items.count(rating.item);
-            self.train.push(rating, weight);
-        }
+    /// Adds ratings of the ratings' table: to learn from, with as many weights where ratings have some, and held out.
+    pub(super) fn add(&mut self, train: &[Rating], weights: Option<&[f32]>, held_out: &[Rating]) {
+        train.iter().chain(held_out).for_each(|rating| self.scale.note(rating.value));
+        self.users.count(train.iter().map(|rating| rating.user));
+        self.items.count(train.iter().map(|rating| rating.item));
+        self.train.extend(train, weights);
+        self.held_out.extend(held_out, None);
     }
 
     /// Counts rows, of which some had a NULL.
