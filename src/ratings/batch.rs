@@ -1,12 +1,17 @@
 //! The training ratings in random order, a batch at a time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Ratings;
+use crate::kernels::prefetch_all;
 use crate::rng::Rng;
 
 /// Neighbours that are read at once where ratings are dealt: four cache lines of each array.
 const RUN: usize = 64;
+
+/// How many runs ahead of their use runs are asked for.
+const RUNS_AHEAD: usize = 2;
 
 /// Ratings that are mixed at once where ratings are dealt, or a batch where that is more: about 1 MiB.
 const WINDOW: usize = 1 << 16;
@@ -36,21 +41,11 @@ impl WorkingScale {
 /// the loss goes down as with the other (`curve/tests.rs`).
 #[derive(Debug)]
 pub struct Batches {
-    train: Arc<Ratings>,
-    scale: WorkingScale,
-    rng: Rng,
-    batch_size: usize,
-    /// The order of the ratings, or of the runs.
-    order: Vec<u32>,
-    /// How much of the order was taken in this epoch.
-    taken: usize,
-    window: Window,
-    /// Ratings of the window that were dealt.
-    dealt: usize,
-    users: Vec<i32>,
-    items: Vec<i32>,
-    values: Vec<f32>,
-    ratings: Vec<f32>,
+    dealer: Dealer,
+    /// The batch that was asked for last.
+    columns: Columns,
+    /// The one after it, where it was dealt ahead; else empty.
+    ahead: Columns,
 }
 
 /// Some ratings, `B` of each.
@@ -73,64 +68,112 @@ impl Batches {
     pub fn new(train: Arc<Ratings>, batch_size: usize, scale: WorkingScale, rng: Rng) -> Self {
         let batch_size = batch_size.clamp(1, train.len().max(1));
         let n_pieces = if train.is_dealt { train.len().div_ceil(RUN) } else { train.len() };
-        Self {
-            scale,
-            rng,
-            batch_size,
-            order: (0..n_pieces as u32).collect(),
-            taken: n_pieces,
-            window: Window::default(),
-            dealt: 0,
-            users: Vec::new(),
-            items: Vec::new(),
-            values: Vec::new(),
-            ratings: Vec::new(),
-            train,
-        }
+        let order = (0..n_pieces as u32).collect();
+        let dealer =
+            Dealer { train, scale, rng, batch_size, order, taken: n_pieces, window: Window::default(), dealt: 0 };
+        Self { dealer, columns: Columns::default(), ahead: Columns::default() }
     }
 
     /// Ratings in all batches but an epoch's last.
     pub fn batch_size(&self) -> usize {
-        self.batch_size
+        self.dealer.batch_size
     }
 
     /// How many batches make an epoch.
     pub fn per_epoch(&self) -> usize {
-        self.train.len().div_ceil(self.batch_size)
+        self.dealer.train.len().div_ceil(self.dealer.batch_size)
     }
 
     /// Shuffles all ratings; what is left of the epoch before is forgotten.
     pub fn start_epoch(&mut self) {
+        self.ahead.clear();
+        self.dealer.start_epoch();
+    }
+
+    /// The next batch of the epoch, or `None` at its end and before the first one is started.
+    pub fn next_batch(&mut self) -> Option<Batch<'_>> {
+        self.next_batch_and_ahead().map(|(batch, _)| batch)
+    }
+
+    /// The same, and what deals the batch after it ahead of time, for whoever has a thread to spare; batches are the same
+    /// whether it is called or not.
+    pub fn next_batch_and_ahead(&mut self) -> Option<(Batch<'_>, impl FnMut() + Send)> {
+        let Self { dealer, columns, ahead } = self;
+        if ahead.users.is_empty() {
+            dealer.deal(columns);
+        } else {
+            std::mem::swap(columns, ahead);
+            ahead.clear();
+        }
+        let Columns { users, items, values, ratings, weights } = &*columns;
+        let batch = Batch { users, items, values, ratings, weights };
+        (!users.is_empty()).then_some((batch, || dealer.deal(ahead)))
+    }
+}
+
+/// A batch.
+#[derive(Debug, Default)]
+struct Columns {
+    users: Vec<i32>,
+    items: Vec<i32>,
+    values: Vec<f32>,
+    ratings: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Columns {
+    fn clear(&mut self) {
+        let Self { users, items, values, ratings, weights } = self;
+        users.clear();
+        items.clear();
+        values.clear();
+        ratings.clear();
+        weights.clear();
+    }
+}
+
+/// What has the ratings, and where in their order it is.
+#[derive(Debug)]
+struct Dealer {
+    train: Arc<Ratings>,
+    scale: WorkingScale,
+    rng: Rng,
+    batch_size: usize,
+    /// The order of the ratings, or of the runs.
+    order: Vec<u32>,
+    /// How much of the order was taken in this epoch.
+    taken: usize,
+    window: Window,
+    /// Ratings of the window that were dealt.
+    dealt: usize,
+}
+
+impl Dealer {
+    fn start_epoch(&mut self) {
         self.rng.shuffle(&mut self.order);
         self.taken = 0;
         self.window.clear();
         self.dealt = 0;
     }
 
-    /// The next batch of the epoch, or `None` at its end and before the first one is started.
-    pub fn next_batch(&mut self) -> Option<Batch<'_>> {
+    /// Replaces a batch by the next one, or by none at the end of the epoch.
+    fn deal(&mut self, batch: &mut Columns) {
         if self.window.rows.len() - self.dealt < self.batch_size && self.taken < self.order.len() {
             self.window.forget(self.dealt);
             self.dealt = 0;
             if self.train.is_dealt { self.mix_runs() } else { self.take_batch() }
         }
-        let batch = self.dealt..self.window.rows.len().min(self.dealt + self.batch_size);
-        if batch.is_empty() {
-            return None;
+        let dealt = self.dealt..self.window.rows.len().min(self.dealt + self.batch_size);
+        self.dealt = dealt.end;
+        batch.clear();
+        let rows = &self.window.rows[dealt.clone()];
+        batch.users.extend(rows.iter().map(|row| row.user));
+        batch.items.extend(rows.iter().map(|row| row.item));
+        batch.values.extend(rows.iter().map(|row| row.value));
+        batch.ratings.extend(batch.values.iter().map(|&value| self.scale.apply(value)));
+        if !self.window.weights.is_empty() {
+            batch.weights.extend_from_slice(&self.window.weights[dealt]);
         }
-        self.dealt = batch.end;
-        let Self { window, scale, users, items, values, ratings, .. } = self;
-        let rows = &window.rows[batch.clone()];
-        users.clear();
-        items.clear();
-        values.clear();
-        ratings.clear();
-        users.extend(rows.iter().map(|row| row.user));
-        items.extend(rows.iter().map(|row| row.item));
-        values.extend(rows.iter().map(|row| row.value));
-        ratings.extend(values.iter().map(|&value| scale.apply(value)));
-        let weights = if window.weights.is_empty() { &[] } else { &window.weights[batch] };
-        Some(Batch { users, items, values, ratings, weights })
     }
 
     /// Fills the window with ratings in the order.
@@ -147,12 +190,17 @@ impl Batches {
 
     /// Fills the window with runs, and mixes their ratings with what is left in it.
     fn mix_runs(&mut self) {
-        while self.window.rows.len() < WINDOW.max(self.batch_size) && self.taken < self.order.len() {
-            let start = self.order[self.taken] as usize * RUN;
-            self.taken += 1;
-            for row in start..self.train.len().min(start + RUN) {
-                self.window.insert(&self.train, row, &mut self.rng);
+        let Self { train, window, rng, order, taken, .. } = self;
+        let enough = WINDOW.max(self.batch_size);
+        let run = |number: u32| number as usize * RUN..train.len().min((number as usize + 1) * RUN);
+        while let Some(number) = order.get(*taken).filter(|_| window.rows.len() < enough) {
+            if let Some(ahead) = order.get(*taken + RUNS_AHEAD) {
+                prefetch_all(&train.users[run(*ahead)]);
+                prefetch_all(&train.items[run(*ahead)]);
+                prefetch_all(&train.values[run(*ahead)]);
             }
+            *taken += 1;
+            window.insert(train, run(*number), rng);
         }
     }
 }
@@ -182,13 +230,15 @@ impl Row {
 }
 
 impl Window {
-    /// Puts a rating in a random place, and what is there at the end: after the last one, every order is equally likely
+    /// Puts each of some ratings in a random place, and what is there at the end: after the last one, every order is equally likely
     /// (Fisher and Yates, inside out).
-    fn insert(&mut self, train: &Ratings, row: usize, rng: &mut Rng) {
-        let place = rng.below(self.rows.len() as u32 + 1) as usize;
-        put(&mut self.rows, place, Row::of(train, row));
-        if let Some(weights) = &train.weights {
-            put(&mut self.weights, place, weights[row]);
+    fn insert(&mut self, train: &Ratings, rows: Range<usize>, rng: &mut Rng) {
+        for row in rows {
+            let place = rng.below(self.rows.len() as u32 + 1) as usize;
+            put(&mut self.rows, place, Row::of(train, row));
+            if let Some(weights) = &train.weights {
+                put(&mut self.weights, place, weights[row]);
+            }
         }
     }
 

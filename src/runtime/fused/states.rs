@@ -92,7 +92,9 @@ impl States {
     /// The first that is not.
     pub fn check_rows(&self, users: &[i32], items: &[i32]) -> Result<()> {
         for (what, rows, n_rows) in [("user", users, self.layout.n_users), ("item", items, self.layout.n_items)] {
-            if let Some(row) = rows.iter().find(|row| !(0..n_rows as i64).contains(&i64::from(**row))) {
+            // Of row numbers without their sign, a negative one is the highest.
+            let highest = rows.iter().map(|row| *row as u32).max();
+            if let Some(row) = highest.filter(|row| *row as usize >= n_rows).map(|row| row as i32) {
                 return Err(Error::new(format!("feed {what}: row {row} is not below {n_rows}")));
             }
         }
