@@ -309,6 +309,26 @@ mod tests {
     }
 
     #[test]
+    fn rounds_are_the_same_when_they_are_shuffled_ahead() {
+        for weighted in [false, true] {
+            let train = ratings(300_000, 900, 70, weighted);
+            let rounds = || Rounds::new(&train, 900, 70, AS_IS, Rng::new(1));
+            let (mut plain, mut pipelined) = (rounds(), rounds());
+            for _ in 0..2 {
+                let expected = epoch(&train, &mut plain);
+                pipelined.start_epoch();
+                let mut found = Vec::new();
+                while let Some((round, mut ahead)) = pipelined.next_round_and_ahead() {
+                    // Once, twice or not at all.
+                    (0..found.len() / 75_000 % 3).for_each(|_| ahead());
+                    found.extend(checked(&train, &round));
+                }
+                assert!(found == expected);
+            }
+        }
+    }
+
+    #[test]
     fn no_ratings_are_no_round_of_some() {
         let mut rounds = Rounds::new(&Ratings::default(), 0, 0, AS_IS, Rng::new(1));
         assert!(epoch(&Ratings::default(), &mut rounds).is_empty());

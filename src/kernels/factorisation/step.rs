@@ -4,7 +4,7 @@ use super::classes::{self, Classes};
 use super::layout::{Block, Layout, Side};
 use super::loss::{Loss, ranged};
 use super::rule::{History, Lanes, Missed, Settings, catch_up, missed, missed_since, update};
-use super::samples::{Samples, item_gradient, judge, sum_up, user_gradient};
+use super::samples::{Samples, item_gradient, judge, sum_up, total_cost, user_gradient};
 use crate::kernels::level::per_level;
 use crate::kernels::memory::SharedRows;
 use crate::kernels::{Groups, LANES, Level, Pool};
@@ -159,7 +159,7 @@ impl Step {
         pool.for_each(n_pieces, &|piece| {
             update_items(level, &samples, item_lanes, items, item_cuts[piece], item_cuts[piece + 1]);
         });
-        let total = total(&self.costs);
+        let total = total_cost(&self.costs);
         if let Loss::CrossEntropy(n_classes) = self.loss {
             let mut scores = vec![0.0; n_samples];
             for (sample, sum) in self.users.samples.iter().zip(&self.sums) {
@@ -268,17 +268,6 @@ impl Step {
             false => Err(OutOfTable),
         }
     }
-}
-
-/// The sum of the costs, in lanes, as each addition would otherwise wait for the one before.
-fn total(costs: &[f32]) -> f64 {
-    let mut sums = [0.0; LANES];
-    for costs in costs.chunks(LANES) {
-        for (sum, cost) in sums.iter_mut().zip(costs) {
-            *sum += f64::from(*cost);
-        }
-    }
-    sums.iter().sum()
 }
 
 /// Gives every row with its number and clock to `settle`, and sets its clock to 0.
