@@ -114,7 +114,7 @@ fn batches_are_the_same_when_they_are_dealt_ahead() {
             let mut found = Vec::new();
             while let Some((batch, mut ahead)) = pipelined.next_batch_and_ahead() {
                 // Not always, as a program may refuse a step.
-                if batch.values[0] as u32 % 3 > 0 {
+                if !(batch.values[0] as u32).is_multiple_of(3) {
                     ahead();
                 }
                 found.extend_from_slice(batch.values);
