@@ -85,6 +85,25 @@ pub trait Program: Send {
         Ok(sum as f32)
     }
 
+    /// The same as [`step`](Self::step), and calls `other` once before it returns, on any thread: a program that shares its steps among threads
+    /// shares it, too.
+    ///
+    /// # Errors
+    /// As there.
+    fn step_beside(&mut self, feeds: &[Feed<'_>], other: Other<'_>) -> Result<f32> {
+        other();
+        self.step(feeds)
+    }
+
+    /// The same of [`each`](Self::each).
+    ///
+    /// # Errors
+    /// As there.
+    fn each_beside(&mut self, feeds: &[Feed<'_>], blocks: &Blocks<'_>, other: Other<'_>) -> Result<f32> {
+        other();
+        self.each(feeds, blocks)
+    }
+
     /// Copies a state out, row by row.
     ///
     /// # Errors
@@ -97,6 +116,9 @@ pub trait Program: Send {
         "stock"
     }
 }
+
+/// Work that has nothing to do with a step.
+pub type Other<'a> = &'a mut (dyn FnMut() + Send);
 
 /// The values of one input for one run.
 #[derive(Clone, Copy, Debug)]

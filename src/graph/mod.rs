@@ -23,7 +23,7 @@ mod shape;
 mod text;
 
 pub use build::Graph;
-pub use engine::{Blocks, Engine, Evaluator, Feed, FeedValues, Program, Step};
+pub use engine::{Blocks, Engine, Evaluator, Feed, FeedValues, Other, Program, Step};
 pub use gradient::gradients;
 pub use interpreter::Interpreter;
 pub use op::{Node, NodeId, Op};

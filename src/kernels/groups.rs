@@ -19,26 +19,31 @@ pub struct Groups {
 impl Groups {
     /// Groups the samples of a batch; `row_of_sample` is `[B]`, fewer than 2^32. Time `B` where rows are below 2^22.
     pub fn fill(&mut self, row_of_sample: &[i32]) {
-        self.keys.clear();
-        let key = |(sample, row): (usize, &i32)| u64::from(*row as u32) << 32 | sample as u64;
-        self.keys.extend(row_of_sample.iter().enumerate().map(key));
-        if self.keys.len() < MANY {
+        if row_of_sample.len() < MANY {
+            self.keys.clear();
+            self.keys.extend(keys_of(row_of_sample));
             self.keys.sort_unstable();
         } else {
-            self.sort_by_digits();
+            self.sort_by_digits(row_of_sample);
         }
-        self.rows.clear();
-        self.starts.clear();
-        self.samples.clear();
+        let n_samples = self.keys.len();
+        self.rows.resize(n_samples, 0);
+        self.starts.resize(n_samples + 1, 0);
+        self.samples.resize(n_samples, 0);
+        // Where a row begins is anybody's guess, so none is made: each key writes a row and its end, which stay if the next key is of
+        // another row.
+        let mut n_rows = 0;
         for (place, key) in self.keys.iter().enumerate() {
             let row = (key >> 32) as u32;
-            if self.rows.last() != Some(&row) {
-                self.rows.push(row);
-                self.starts.push(place as u32);
-            }
-            self.samples.push(*key as u32);
+            self.rows[n_rows] = row;
+            self.starts[n_rows + 1] = place as u32 + 1;
+            self.samples[place] = *key as u32;
+            let is_last = self.keys.get(place + 1).is_none_or(|next| (next >> 32) as u32 != row);
+            n_rows += usize::from(is_last);
         }
-        self.starts.push(self.keys.len() as u32);
+        self.starts[0] = 0;
+        self.rows.truncate(n_rows);
+        self.starts.truncate(n_rows + 1);
     }
 
     /// Places at which the distinct rows can be cut into at most `n_pieces` (at least 1) of about as many samples: for piece
@@ -50,29 +55,45 @@ impl Groups {
         (0..=n_pieces).map(|piece| border(piece).min(self.rows.len())).collect()
     }
 
-    /// A stable counting sort of the keys by their rows, eleven bits at a time from the lowest.
-    fn sort_by_digits(&mut self) {
-        const BITS: u32 = 11;
-        let highest = self.keys.iter().map(|key| key >> 32).max().unwrap_or(0);
-        self.spare.resize(self.keys.len(), 0);
-        let mut shift = 32;
-        while shift == 32 || (shift < 64 && highest >> (shift - 32) > 0) {
-            let digit = |key: u64| (key >> shift) as usize & ((1 << BITS) - 1);
-            let mut next = [0u32; 1 << BITS];
-            self.keys.iter().for_each(|key| next[digit(*key)] += 1);
+    /// A stable counting sort of the keys by their rows, digit by digit from the lowest.
+    fn sort_by_digits(&mut self, row_of_sample: &[i32]) {
+        let highest = row_of_sample.iter().map(|row| *row as u32).max().unwrap_or(0);
+        let n_bits = (u32::BITS - highest.leading_zeros()).max(1);
+        let n_digits = n_bits.div_ceil(MOST_BITS);
+        // Digits of about as many bits: the fewer values one has, the more of the places that are next stay in cache.
+        let bits = n_bits.div_ceil(n_digits);
+        let Self { keys, spare, .. } = self;
+        keys.resize(row_of_sample.len(), 0);
+        spare.resize(row_of_sample.len(), 0);
+        for number in 0..n_digits {
+            let digit = |row: u32| (row >> (bits * number)) as usize & ((1 << bits) - 1);
+            let mut next = [0u32; 1 << MOST_BITS];
+            row_of_sample.iter().for_each(|row| next[digit(*row as u32)] += 1);
             let mut sum = 0;
-            for place in &mut next {
+            for place in &mut next[..1 << bits] {
                 (*place, sum) = (sum, sum + *place);
             }
-            for key in &self.keys {
-                let place = &mut next[digit(*key)];
-                self.spare[*place as usize] = *key;
+            let mut put = |key: u64| {
+                let place = &mut next[digit((key >> 32) as u32)];
+                spare[*place as usize] = key;
                 *place += 1;
+            };
+            match number {
+                0 => keys_of(row_of_sample).for_each(&mut put),
+                _ => keys.iter().copied().for_each(&mut put),
             }
-            std::mem::swap(&mut self.keys, &mut self.spare);
-            shift += BITS;
+            std::mem::swap(keys, spare);
         }
     }
+}
+
+/// The most bits of a digit of a row.
+const MOST_BITS: u32 = 11;
+
+/// Row and sample in one number, the row first.
+#[inline(always)]
+fn keys_of(row_of_sample: &[i32]) -> impl Iterator<Item = u64> {
+    row_of_sample.iter().enumerate().map(|(sample, row)| u64::from(*row as u32) << 32 | sample as u64)
 }
 
 #[cfg(test)]

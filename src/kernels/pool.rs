@@ -8,6 +8,11 @@ pub trait Pool {
     /// Calls `piece` with every number below `n`, in any order and on any threads, and returns when all are done; where one
     /// panics, this panics, too, so that nobody relies on what was not done.
     fn for_each(&self, n: usize, piece: &(dyn Fn(usize) + Sync));
+
+    /// The same for pieces that are the most of what is to do: where a pool has other work to share, too, it is shared with them.
+    fn for_most(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+        self.for_each(n, piece);
+    }
 }
 
 /// The calling thread alone.

@@ -34,6 +34,8 @@ pub struct Rounds {
     item_rows: Vec<Range<u32>>,
     order: Vec<u32>,
     dealt: usize,
+    /// Whether the round after those was shuffled ahead.
+    is_ahead: bool,
     borders: Vec<usize>,
 }
 
@@ -95,6 +97,7 @@ impl Rounds {
             item_rows: [item_rows.clone(), item_rows].concat(),
             order: (0..n_stripes as u32).collect(),
             dealt: n_stripes,
+            is_ahead: false,
             borders: Vec::with_capacity(n_stripes + 1),
         }
     }
@@ -108,44 +111,75 @@ impl Rounds {
     pub fn start_epoch(&mut self) {
         self.rng.shuffle(&mut self.order);
         self.dealt = 0;
+        self.is_ahead = false;
     }
 
     /// The next round of the epoch, the ratings of each block shuffled, or `None` at its end and before the first one is started.
     pub fn next_round(&mut self) -> Option<Round<'_>> {
-        let round = *self.order.get(self.dealt)? as usize;
-        self.dealt += 1;
+        self.next_round_and_ahead().map(|(round, _)| round)
+    }
+
+    /// The same, and what shuffles the round after it ahead of time, for whoever has a thread to spare; rounds are the same
+    /// whether it is called or not.
+    pub fn next_round_and_ahead(&mut self) -> Option<(Round<'_>, impl FnMut() + Send)> {
         let n_stripes = self.order.len();
-        let starts = &self.starts[round * n_stripes..=(round + 1) * n_stripes];
-        let all = starts[0]..starts[n_stripes];
-        self.borders.clear();
-        self.borders.extend(starts.iter().map(|start| start - all.start));
-        for block in starts.windows(2) {
-            let block = block[0]..block[1];
-            let weights = if self.weights.is_empty() { &mut [] } else { &mut self.weights[block.clone()] };
-            let (users, items) = (&mut self.users[block.clone()], &mut self.items[block.clone()]);
-            shuffle(&mut self.rng, users, items, &mut self.ratings[block], weights);
+        let number = *self.order.get(self.dealt)? as usize;
+        self.dealt += 1;
+        let starts_of = |round: usize| &self.starts[round * n_stripes..=(round + 1) * n_stripes];
+        let starts = starts_of(number);
+        let starts_ahead = self.order.get(self.dealt).map_or(&starts[n_stripes..], |next| starts_of(*next as usize));
+        let ranges = [starts, starts_ahead].map(|starts| starts[0]..starts[starts.len() - 1]);
+        let [users, users_ahead] = both(&mut self.users, &ranges);
+        let [items, items_ahead] = both(&mut self.items, &ranges);
+        let [ratings, ratings_ahead] = both(&mut self.ratings, &ranges);
+        let [weights, weights_ahead] = both(&mut self.weights, &ranges);
+        let rng = &mut self.rng;
+        if !std::mem::take(&mut self.is_ahead) {
+            shuffle(rng, starts, (users, items, ratings, weights));
         }
-        Some(Round {
-            users: &self.users[all.clone()],
-            items: &self.items[all.clone()],
-            ratings: &self.ratings[all.clone()],
-            weights: if self.weights.is_empty() { &[] } else { &self.weights[all] },
+        self.borders.clear();
+        self.borders.extend(starts.iter().map(|start| start - starts[0]));
+        let round = Round {
+            users,
+            items,
+            ratings,
+            weights,
             borders: &self.borders,
             user_rows: &self.user_rows,
-            item_rows: &self.item_rows[round..round + n_stripes],
-        })
+            item_rows: &self.item_rows[number..number + n_stripes],
+        };
+        let is_ahead = &mut self.is_ahead;
+        let ahead = move || {
+            if !std::mem::replace(is_ahead, true) {
+                shuffle(rng, starts_ahead, (users_ahead, items_ahead, ratings_ahead, weights_ahead));
+            }
+        };
+        Some((round, ahead))
     }
 }
 
-/// Puts the ratings of a block in a random order, each order equally likely (Fisher-Yates).
-fn shuffle(rng: &mut Rng, users: &mut [i32], items: &mut [i32], ratings: &mut [f32], weights: &mut [f32]) {
-    for last in (1..users.len()).rev() {
-        let chosen = rng.below(last as u32 + 1) as usize;
-        users.swap(last, chosen);
-        items.swap(last, chosen);
-        ratings.swap(last, chosen);
-        if !weights.is_empty() {
-            weights.swap(last, chosen);
+/// The values of two rounds; none where there are none.
+fn both<'a, T>(values: &'a mut [T], rounds: &[Range<usize>; 2]) -> [&'a mut [T]; 2] {
+    values.get_disjoint_mut(rounds.clone()).unwrap_or_default()
+}
+
+/// Puts the ratings of each block of a round in a random order, each order equally likely (Fisher-Yates). Blocks start where `starts` says,
+/// which counts from anywhere.
+fn shuffle(
+    rng: &mut Rng,
+    starts: &[usize],
+    (users, items, ratings, weights): (&mut [i32], &mut [i32], &mut [f32], &mut [f32]),
+) {
+    for block in starts.windows(2) {
+        let first = block[0] - starts[0];
+        for last in (1..block[1] - block[0]).rev() {
+            let (chosen, last) = (first + rng.below(last as u32 + 1) as usize, first + last);
+            users.swap(last, chosen);
+            items.swap(last, chosen);
+            ratings.swap(last, chosen);
+            if !weights.is_empty() {
+                weights.swap(last, chosen);
+            }
         }
     }
 }
@@ -272,6 +306,26 @@ mod tests {
         let order = |seed| epoch(&train, &mut Rounds::new(&train, 500, 400, AS_IS, Rng::new(seed)));
         assert!(order(1) == order(1));
         assert!(order(1) != order(2));
+    }
+
+    #[test]
+    fn rounds_are_the_same_when_they_are_shuffled_ahead() {
+        for weighted in [false, true] {
+            let train = ratings(300_000, 900, 70, weighted);
+            let rounds = || Rounds::new(&train, 900, 70, AS_IS, Rng::new(1));
+            let (mut plain, mut pipelined) = (rounds(), rounds());
+            for _ in 0..2 {
+                let expected = epoch(&train, &mut plain);
+                pipelined.start_epoch();
+                let mut found = Vec::new();
+                while let Some((round, mut ahead)) = pipelined.next_round_and_ahead() {
+                    // Once, twice or not at all.
+                    (0..found.len() / 75_000 % 3).for_each(|_| ahead());
+                    found.extend(checked(&train, &round));
+                }
+                assert!(found == expected);
+            }
+        }
     }
 
     #[test]

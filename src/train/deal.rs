@@ -57,7 +57,7 @@ impl Deal {
         }
     }
 
-    /// Learns from the next part of the epoch; returns the sum of the losses of its ratings before that, or `None` at its end.
+    /// Learns from the next part of the epoch, and deals the one after it meanwhile; returns the sum of the losses of its ratings before that, or `None` at its end.
     ///
     /// # Errors
     /// A failure of the engine.
@@ -69,16 +69,16 @@ impl Deal {
     ) -> Result<Option<f64>> {
         match self {
             Self::Batches(batches) => {
-                let Some(batch) = batches.next_batch() else { return Ok(None) };
+                let Some((batch, mut ahead)) = batches.next_batch_and_ahead() else { return Ok(None) };
                 let n_ratings = match feeder.objective() {
                     Objective::HalfSquaredSum => 1.0,
                     Objective::MeanSquaredError | Objective::CrossEntropy { .. } => batch.ratings.len() as f64,
                 };
-                Ok(Some(feeder.step(program, batch, settings)? * n_ratings))
+                Ok(Some(feeder.step(program, batch, settings, &mut ahead)? * n_ratings))
             }
             Self::Rounds(rounds) => {
-                let Some(round) = rounds.next_round() else { return Ok(None) };
-                feeder.round(program, &round, settings).map(Some)
+                let Some((round, mut ahead)) = rounds.next_round_and_ahead() else { return Ok(None) };
+                feeder.round(program, &round, settings, &mut ahead).map(Some)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::slice;
 
 use crate::error::Result;
 use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
-use crate::graph::{Blocks, Feed, FeedValues, Program};
+use crate::graph::{Blocks, Feed, FeedValues, Other, Program};
 use crate::model::{
     Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
 };
@@ -58,11 +58,17 @@ impl Feeder {
         }
     }
 
-    /// Learns from one batch; returns its loss before that.
+    /// Learns from one batch, and calls `other` meanwhile; returns the loss of the batch before that.
     ///
     /// # Errors
     /// A failure of the engine.
-    pub(super) fn step(&mut self, program: &mut dyn Program, batch: Batch<'_>, settings: StepSettings) -> Result<f64> {
+    pub(super) fn step(
+        &mut self,
+        program: &mut dyn Program,
+        batch: Batch<'_>,
+        settings: StepSettings,
+        other: Other<'_>,
+    ) -> Result<f64> {
         let n_rows = batch.ratings.len();
         let part_size = n_rows.div_ceil(self.n_parts).max(1);
         let last_scalars = self.optimiser.advance(&mut self.clock, settings.learning_rate, settings.beta1);
@@ -100,7 +106,10 @@ impl Feeder {
             self.masks.draw(rows.len());
             feeds.extend(self.masks.feeds());
             feeds.extend(scalars.iter().map(|(name, value)| floats(name, std::slice::from_ref(value))));
-            loss += f64::from(program.step(&feeds)?);
+            loss += f64::from(match is_last {
+                true => program.step_beside(&feeds, other)?,
+                false => program.step(&feeds)?,
+            });
         }
         Ok(loss)
     }
@@ -125,10 +134,10 @@ impl Feeder {
         let (borders, user_rows, item_rows) = ([0, users.len()], all(users), all(items));
         let (user_rows, item_rows) = (slice::from_ref(&user_rows), slice::from_ref(&item_rows));
         let round = Round { users, items, ratings, weights, borders: &borders, user_rows, item_rows };
-        self.round(program, &round, settings)
+        self.round(program, &round, settings, &mut || {})
     }
 
-    /// Learns from each rating of a round in turn; returns the sum of their losses, each before that.
+    /// Learns from each rating of a round in turn, and calls `other` meanwhile; returns the sum of their losses, each before that.
     ///
     /// # Errors
     /// A failure of the engine.
@@ -137,6 +146,7 @@ impl Feeder {
         program: &mut dyn Program,
         round: &Round<'_>,
         settings: StepSettings,
+        other: Other<'_>,
     ) -> Result<f64> {
         if round.users.is_empty() {
             return Ok(0.0);
@@ -149,7 +159,7 @@ impl Feeder {
         }
         feeds.extend(scalars.iter().map(|(name, value)| floats(name, std::slice::from_ref(value))));
         let rows = [(USER, round.user_rows), (ITEM, round.item_rows)];
-        program.each(&feeds, &Blocks { borders: round.borders, rows: &rows }).map(f64::from)
+        program.each_beside(&feeds, &Blocks { borders: round.borders, rows: &rows }, other).map(f64::from)
     }
 
     /// A state of the program that the feeder runs, all its rows as after the last step.

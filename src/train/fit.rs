@@ -204,7 +204,7 @@ impl Training {
             let n_ratings = if is_sum { 1.0 } else { batch.ratings.len() as f64 };
             let loss = match is_classic {
                 true => self.feeder.singles(self.program.as_mut(), batch, settings)? / n_ratings,
-                false => self.feeder.step(self.program.as_mut(), batch, settings)?,
+                false => self.feeder.step(self.program.as_mut(), batch, settings, &mut || {})?,
             };
             let loss = loss * self.loss_unit();
             if !loss.is_finite() {

@@ -57,7 +57,10 @@ impl Case {
         }
         feeds.extend(scalars(&numbers));
         let rows: [(&str, &[Range<u32>]); 2] = [(USER, &round.user_rows), (ITEM, &round.item_rows)];
-        program.each(&feeds, &Blocks { borders: &round.borders, rows: &rows })
+        let mut n_others = 0;
+        let sum = program.each_beside(&feeds, &Blocks { borders: &round.borders, rows: &rows }, &mut || n_others += 1);
+        assert_eq!(n_others, 1);
+        sum
     }
 }
 

@@ -116,7 +116,7 @@ impl ClassicPass {
         };
         let (costs, fits) = (SharedRows::new(&mut self.costs, 1), SharedRows::new(&mut self.fits, 1));
         let level = self.level;
-        pool.for_each(blocks.len(), &|piece| {
+        pool.for_most(blocks.len(), &|piece| {
             let block = &blocks[piece];
             if fits_in(level, &round.users[block.ratings.clone()], &block.users)
                 && fits_in(level, &round.items[block.ratings.clone()], &block.items)

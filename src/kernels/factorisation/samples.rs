@@ -126,6 +126,17 @@ pub(super) fn item_gradient(samples: &Samples<'_>, items: &Groups, place: usize,
     }
 }
 
+/// The sum of the costs, in lanes, as each addition would otherwise wait for the one before.
+pub(super) fn total_cost(costs: &[f32]) -> f64 {
+    let mut sums = [0.0; LANES];
+    for costs in costs.chunks(LANES) {
+        for (sum, cost) in sums.iter_mut().zip(costs) {
+            *sum += f64::from(*cost);
+        }
+    }
+    sums.iter().sum()
+}
+
 /// The product of two planes, summed in lanes and then in pairs.
 #[inline(always)]
 pub(super) fn dot(a: &[Block], b: &[Block]) -> f32 {

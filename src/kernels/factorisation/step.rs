@@ -4,7 +4,7 @@ use super::classes::{self, Classes};
 use super::layout::{Block, Layout, Side};
 use super::loss::{Loss, ranged};
 use super::rule::{History, Lanes, Missed, Settings, catch_up, missed, missed_since, update};
-use super::samples::{Samples, item_gradient, judge, sum_up, user_gradient};
+use super::samples::{Samples, item_gradient, judge, sum_up, total_cost, user_gradient};
 use crate::kernels::level::per_level;
 use crate::kernels::memory::SharedRows;
 use crate::kernels::{Groups, LANES, Level, Pool};
@@ -122,7 +122,7 @@ impl Step {
         self.check(state, &batch, history, now)?;
         let Self { level, layout, .. } = *self;
         let n_samples = batch.users.len();
-        self.group(&batch, pool);
+        self.group(&batch, state.clocks, now, pool)?;
         self.before.resize(self.users.rows.len() * layout.blocks(), [0.0; LANES]);
         self.slots.resize(n_samples, 0);
         self.costs.resize(n_samples, 0.0);
@@ -153,13 +153,13 @@ impl Step {
         pool.for_each(n_pieces, &|piece| {
             catch_up_items(level, &samples, item_lanes, items, item_cuts[piece], item_cuts[piece + 1]);
         });
-        pool.for_each(n_pieces, &|piece| {
+        pool.for_most(n_pieces, &|piece| {
             pass_users(level, &samples, user_lanes, users, user_cuts[piece], user_cuts[piece + 1]);
         });
         pool.for_each(n_pieces, &|piece| {
             update_items(level, &samples, item_lanes, items, item_cuts[piece], item_cuts[piece + 1]);
         });
-        let total: f64 = self.costs.iter().map(|cost| f64::from(*cost)).sum();
+        let total = total_cost(&self.costs);
         if let Loss::CrossEntropy(n_classes) = self.loss {
             let mut scores = vec![0.0; n_samples];
             for (sample, sum) in self.users.samples.iter().zip(&self.sums) {
@@ -213,25 +213,36 @@ impl Step {
         });
     }
 
-    fn group(&mut self, batch: &Batch<'_>, pool: &dyn Pool) {
-        if batch.users.len() < 2 * SAMPLES_PER_THREAD || pool.threads() == 1 {
-            self.users.fill(batch.users);
-            self.items.fill(batch.items);
-            return;
-        }
-        let mut sides = [(&mut self.users, batch.users), (&mut self.items, batch.items)];
-        let sides = SharedRows::new(&mut sides, 1);
-        pool.for_each(2, &|side| {
+    /// Groups the samples, and checks the rows that there are.
+    fn group(&mut self, batch: &Batch<'_>, clocks: &[i32], now: i32, pool: &dyn Pool) -> Result<(), OutOfTable> {
+        let (of_users, of_items) = clocks.split_at(self.layout.n_users);
+        let mut sides =
+            [(&mut self.users, batch.users, of_users, false), (&mut self.items, batch.items, of_items, false)];
+        let both = SharedRows::new(&mut sides, 1);
+        let fill = |side: usize| {
             // SAFETY: there are two, and each piece has its own.
-            let (groups, rows) = unsafe { &mut sides.row_mut(side)[0] };
+            let (groups, rows, clocks, fits) = unsafe { &mut both.row_mut(side)[0] };
             groups.fill(rows);
-        });
+            // Rows ascend, and without its sign a negative one is beyond all others.
+            let is_past = |row: &u32| (0..now).contains(&clocks[*row as usize]);
+            *fits =
+                groups.rows.last().is_none_or(|row| (*row as usize) < clocks.len()) && groups.rows.iter().all(is_past);
+        };
+        match batch.users.len() < 2 * SAMPLES_PER_THREAD {
+            true => (0..2).for_each(fill),
+            false => pool.for_each(2, &fill),
+        }
+        match sides.iter().all(|(.., fits)| *fits) {
+            true => Ok(()),
+            false => Err(OutOfTable),
+        }
     }
 
+    /// Checks all but the rows.
     fn check(&self, state: &State<'_>, batch: &Batch<'_>, history: History<'_>, now: i32) -> Result<(), OutOfTable> {
         let layout = &self.layout;
         let n = batch.users.len();
-        let below = |rows: &[i32], n_rows: usize| rows.iter().all(|row| (0..n_rows as i64).contains(&i64::from(*row)));
+        let is_class = |class: &i32, n_classes: usize| usize::try_from(*class).is_ok_and(|class| class < n_classes);
         let n_steps = match history {
             History::Steps(steps) => steps.len() + 1,
             History::LogDecays(logs) => logs.len(),
@@ -240,7 +251,8 @@ impl Step {
             Loss::SquaredError => (batch.ratings.len(), true),
             Loss::CrossEntropy(n_classes) => {
                 let blocks = n_classes.div_ceil(LANES) * layout.planes() * 2;
-                (batch.classes.len(), below(batch.classes, n_classes) && state.classes.len() == blocks)
+                let are_classes = batch.classes.iter().all(|class| is_class(class, n_classes));
+                (batch.classes.len(), are_classes && state.classes.len() == blocks)
             }
         };
         let fits = state.rows.len() == layout.n_rows() * layout.row_blocks()
@@ -250,12 +262,8 @@ impl Step {
             && (batch.weights.is_empty() || batch.weights.len() == n)
             && has_classes
             && now >= 1
-            && n_steps == now as usize
-            && below(batch.users, layout.n_users)
-            && below(batch.items, layout.n_items);
-        let is_past =
-            |rows: &[i32], first: usize| rows.iter().all(|row| (0..now).contains(&state.clocks[first + *row as usize]));
-        match fits && is_past(batch.users, 0) && is_past(batch.items, layout.n_users) {
+            && n_steps == now as usize;
+        match fits {
             true => Ok(()),
             false => Err(OutOfTable),
         }

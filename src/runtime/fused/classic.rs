@@ -4,16 +4,18 @@ mod operator;
 
 use std::ops::Range;
 use std::slice;
+use std::sync::Arc;
 
 use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
 use crate::error::{Error, Result};
-use crate::graph::{Blocks, Feed, Program};
+use crate::graph::{Blocks, Feed, Other, Program};
 use crate::kernels::Level;
 use crate::kernels::factorisation::ClassicPass;
 use crate::model::{ITEM, Objective, RATING, USER, WEIGHT};
+use crate::runtime::fused::beside::Beside;
 use crate::runtime::fused::given::{floats, has, indices, settings, write};
 use crate::runtime::fused::operator::LOSS;
 use crate::runtime::fused::program::session;
@@ -31,6 +33,7 @@ pub struct ClassicProgram {
     floats: Vec<Tensor<f32>>,
     loss: Tensor<f32>,
     states: States,
+    beside: Arc<Beside>,
     sizes: [(&'static str, usize); 2],
 }
 
@@ -53,7 +56,8 @@ impl ClassicProgram {
             Objective::MeanSquaredError | Objective::CrossEntropy { .. } => 1.0,
         };
         let make = move || ClassicPass::new(Level::best(), layout, constants, biases, share);
-        let operator = ClassicOperator { make, threads };
+        let beside = Arc::new(Beside::default());
+        let operator = ClassicOperator { make, threads, beside: Arc::clone(&beside) };
         let session = session(library, operator, &operator::model(), threads).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let mut states = States::new(factorisation, initial).map_err(failed)?;
@@ -61,7 +65,7 @@ impl ClassicProgram {
         binding.bind_output(LOSS, &mut loss).map_err(failed)?;
         states.bind_rows(&mut binding).map_err(failed)?;
         let sizes = [(USER, factorisation.n_users), (ITEM, factorisation.n_items)];
-        Ok(Self { binding, session, whole: Vec::new(), floats: Vec::new(), loss, states, sizes })
+        Ok(Self { binding, session, whole: Vec::new(), floats: Vec::new(), loss, states, beside, sizes })
     }
 
     /// Copies what is fed to where the session reads it.
@@ -113,6 +117,11 @@ impl Program for ClassicProgram {
         self.session.run_binding(&self.binding).map_err(|error| failure("run", "cpu", &error))?;
         let (_, loss) = self.loss.extract_tensor();
         loss.first().copied().ok_or_else(|| Error::new("onnx runtime answered a step without a loss"))
+    }
+
+    fn each_beside(&mut self, feeds: &[Feed<'_>], blocks: &Blocks<'_>, other: Other<'_>) -> Result<f32> {
+        let beside = Arc::clone(&self.beside);
+        beside.during(other, || self.each(feeds, blocks))
     }
 
     fn state(&self, name: &str) -> Result<Vec<f32>> {

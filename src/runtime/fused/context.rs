@@ -9,6 +9,7 @@ use ort::value::{PrimitiveTensorElementType, TensorElementType, ValueRefMut};
 use crate::kernels::Pool;
 use crate::kernels::factorisation::{History, Reach, Settings};
 use crate::runtime::float_mode::SubnormalsCount;
+use crate::runtime::fused::beside::Beside;
 
 /// The domain of our operators.
 pub const DOMAIN: &str = "cofi";
@@ -74,12 +75,18 @@ pub fn owned<T: PrimitiveTensorElementType + Copy>(
 pub struct Threads<'a> {
     context: &'a ComputeContext,
     threads: usize,
+    beside: Option<&'a Beside>,
 }
 
 impl<'a> Threads<'a> {
     /// At most `threads` of them.
     pub fn new(context: &'a ComputeContext, threads: usize) -> Self {
-        Self { context, threads }
+        Self { context, threads, beside: None }
+    }
+
+    /// The same, who also do what waits there.
+    pub fn with(self, beside: &'a Beside) -> Self {
+        Self { beside: Some(beside), ..self }
     }
 }
 
@@ -101,8 +108,20 @@ impl Pool for Threads<'_> {
                 has_failed.store(true, Ordering::Relaxed);
             }
         };
-        if self.context.par_for(n, self.threads, guarded).is_err() || has_failed.load(Ordering::Relaxed) {
+        // As many batches as pieces: of fewer, each would be a fixed run of pieces, and a thread that is done with its own would wait.
+        if self.context.par_for(n, n, guarded).is_err() || has_failed.load(Ordering::Relaxed) {
             resume_unwind(Box::new("a piece of work came to an unexpected end"));
+        }
+    }
+
+    fn for_most(&self, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+        match self.beside {
+            // It may take longer than a piece, so it is begun first.
+            Some(beside) if self.threads > 1 && n > 1 => self.for_each(n + 1, &|number| match number.checked_sub(1) {
+                None => beside.work(),
+                Some(number) => piece(number),
+            }),
+            _ => self.for_each(n, piece),
         }
     }
 }

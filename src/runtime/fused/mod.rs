@@ -5,6 +5,7 @@
 //! layout of [`kernels::factorisation`](crate::kernels::factorisation), not in the shapes of the graph; [`states`] goes between
 //! them, so that states have the graph's names and shapes for whoever asks.
 
+mod beside;
 mod classic;
 mod context;
 mod given;

@@ -1,10 +1,13 @@
 //! The operator as ONNX Runtime sees it.
 
+use std::sync::Arc;
+
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 use prost::Message;
 
 use crate::kernels::factorisation::{Batch, Reach, Settings, State, Step};
+use crate::runtime::fused::beside::Beside;
 use crate::runtime::fused::context::{DOMAIN, Threads, contain, element, history, input, misfit, owned};
 use crate::runtime::fused::past::SETTLE_AFTER;
 use crate::runtime::onnx::model_proto;
@@ -84,6 +87,8 @@ pub struct StepOperator<F> {
     pub reach: Reach,
     /// Threads of the session.
     pub threads: usize,
+    /// What they do besides.
+    pub beside: Arc<Beside>,
 }
 
 impl<F: Fn() -> Step + Send + Sync + 'static> Operator for StepOperator<F> {
@@ -105,7 +110,12 @@ impl<F: Fn() -> Step + Send + Sync + 'static> Operator for StepOperator<F> {
     }
 
     fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<StepKernel> {
-        Ok(StepKernel { step: (self.make)(), reach: self.reach, threads: self.threads })
+        Ok(StepKernel {
+            step: (self.make)(),
+            reach: self.reach,
+            threads: self.threads,
+            beside: Arc::clone(&self.beside),
+        })
     }
 }
 
@@ -114,6 +124,7 @@ pub struct StepKernel {
     step: Step,
     reach: Reach,
     threads: usize,
+    beside: Arc<Beside>,
 }
 
 impl Kernel for StepKernel {
@@ -147,7 +158,7 @@ impl StepKernel {
             clocks: clocks.try_extract_tensor_mut::<i32>()?.1,
             classes: classes.try_extract_tensor_mut::<f32>()?.1.as_chunks_mut().0,
         };
-        let pool = Threads::new(context, self.threads);
+        let pool = Threads::new(context, self.threads).with(&self.beside);
         let loss =
             self.step.run(&mut state, batch, settings, until(before)?, now, &pool).map_err(|_| misfit("batch"))?;
         if self.reach == Reach::EveryRow && now == SETTLE_AFTER {

@@ -1,16 +1,19 @@
 //! A training by the fused operator: the states of the graph in the operator's layout, bound in place.
 
+use std::sync::Arc;
+
 use ort::memory::Allocator;
 use ort::operator::{Operator, OperatorDomain};
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
 use crate::error::{Error, Result};
-use crate::graph::{Feed, Program};
+use crate::graph::{Feed, Other, Program};
 use crate::kernels::Level;
 use crate::kernels::factorisation::{Moment, Settings, Step};
 use crate::model::{CLASS, ITEM, Objective, RATING, USER, WEIGHT};
 use crate::runtime::float_mode::SubnormalsAreZero;
+use crate::runtime::fused::beside::Beside;
 use crate::runtime::fused::context::DOMAIN;
 use crate::runtime::fused::given::{floats, has, indices, settings, write, write_from};
 use crate::runtime::fused::operator::{self, StepOperator};
@@ -30,6 +33,7 @@ pub struct FusedProgram {
     inputs: Inputs,
     loss: Tensor<f32>,
     states: States,
+    beside: Arc<Beside>,
     /// Settles copies of rows for whoever reads a state.
     step: Step,
     history: Past,
@@ -55,7 +59,8 @@ impl FusedProgram {
         let constants = (factorisation.mu, factorisation.range);
         let biases = [factorisation.user_bias, factorisation.item_bias];
         let make = move || Step::new(Level::best(), layout, loss, constants, biases, penalty);
-        let operator = StepOperator { make, reach, threads };
+        let beside = Arc::new(Beside::default());
+        let operator = StepOperator { make, reach, threads, beside: Arc::clone(&beside) };
         let session = session(library, operator, &operator::model(), threads).map_err(failed)?;
         let mut binding = session.create_binding().map_err(failed)?;
         let mut states = States::new(factorisation, initial).map_err(failed)?;
@@ -71,6 +76,7 @@ impl FusedProgram {
             session,
             loss,
             states,
+            beside,
         })
     }
 }
@@ -99,6 +105,11 @@ impl Program for FusedProgram {
         self.history.end(now);
         let (_, loss) = self.loss.extract_tensor();
         loss.first().copied().ok_or_else(|| Error::new("onnx runtime answered a step without a loss"))
+    }
+
+    fn step_beside(&mut self, feeds: &[Feed<'_>], other: Other<'_>) -> Result<f32> {
+        let beside = Arc::clone(&self.beside);
+        beside.during(other, || self.step(feeds))
     }
 
     fn state(&self, name: &str) -> Result<Vec<f32>> {

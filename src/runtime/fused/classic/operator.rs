@@ -1,9 +1,12 @@
 //! The operator of the classic pass as ONNX Runtime sees it.
 
+use std::sync::Arc;
+
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
 use crate::kernels::factorisation::{ClassicPass, Pace, Round};
+use crate::runtime::fused::beside::Beside;
 use crate::runtime::fused::context::{Threads, contain, element, input, misfit, owned};
 use crate::runtime::fused::operator::{LOSS, model_of};
 
@@ -33,6 +36,8 @@ pub struct ClassicOperator<F> {
     pub make: F,
     /// Threads of the session.
     pub threads: usize,
+    /// What they do besides.
+    pub beside: Arc<Beside>,
 }
 
 impl<F: Fn() -> ClassicPass + Send + Sync + 'static> Operator for ClassicOperator<F> {
@@ -53,7 +58,7 @@ impl<F: Fn() -> ClassicPass + Send + Sync + 'static> Operator for ClassicOperato
     }
 
     fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<ClassicKernel> {
-        Ok(ClassicKernel { pass: (self.make)(), threads: self.threads })
+        Ok(ClassicKernel { pass: (self.make)(), threads: self.threads, beside: Arc::clone(&self.beside) })
     }
 }
 
@@ -61,6 +66,7 @@ impl<F: Fn() -> ClassicPass + Send + Sync + 'static> Operator for ClassicOperato
 pub struct ClassicKernel {
     pass: ClassicPass,
     threads: usize,
+    beside: Arc<Beside>,
 }
 
 impl Kernel for ClassicKernel {
@@ -89,7 +95,7 @@ impl ClassicKernel {
         };
         let mut rows = owned::<f32>(context, 0, 1)?;
         let rows = rows.try_extract_tensor_mut::<f32>()?.1.as_chunks_mut().0;
-        let pool = Threads::new(context, self.threads);
+        let pool = Threads::new(context, self.threads).with(&self.beside);
         let sum = self.pass.run(rows, &round, Pace { rate, decay }, &pool).map_err(|_| misfit("round"))?;
         let mut output = context.output(0, [0i64; 0])?.ok_or_else(|| misfit(LOSS))?;
         match output.try_extract_tensor_mut::<f32>()?.1 {
