@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "process"))
 
 import support  # noqa: E402
-from support import InFolder, finish, one, start, wait_until  # noqa: E402, F401
+from support import EXTENSION, InFolder, finish, one, start, wait_until  # noqa: E402, F401
 
 # `make faults` is the long form, `make test` runs the same in seconds.
 IS_LONG = os.environ.get("COFI_FAULTS") == "long"
