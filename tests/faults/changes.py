@@ -9,7 +9,7 @@ import duckdb
 from common import EXTENSION, IS_LONG, VERSIONS, WORLDS, InFolder, begin, connect, digest, figure, finish, one, torn
 from support import LARGE, lasting
 
-SECONDS = 20 if IS_LONG else 2
+SECONDS = 10 if IS_LONG else 2
 
 
 class Background:

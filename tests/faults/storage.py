@@ -6,7 +6,7 @@ import unittest
 from common import IS_LONG, InFolder, begin, figure, finish, mounted
 
 # The disk has room for these shares of what saving model 2 takes.
-SHARES = (0.0, 0.02, 0.2, 0.5, 0.8) if IS_LONG else (0.5,)
+SHARES = (0.0, 0.02, 0.3, 0.8) if IS_LONG else (0.5,)
 
 # Saves version 2 beside version 1 where there is not enough room, and says what is left.
 SAVE = """
