@@ -27,7 +27,7 @@ class Host:
         self.figures.touch()
         environment = {
             **os.environ, "COFI_FAULTS": "long", "COFI_FAULTS_FIGURES": str(self.figures),
-            "COFI_EXTENSION": os.environ.get("COFI_EXTENSION") or str(ROOT / "build" / profile / "cofi.duckdb_extension"), "XDG_CACHE_HOME": str(ROOT / "build/cache"),
+            "COFI_EXTENSION": str(ROOT / "build" / profile / "cofi.duckdb_extension"), "XDG_CACHE_HOME": str(ROOT / "build/cache"),
         }  # fmt: skip
         command = [str(ROOT / folder / "bin/python"), "-W", "ignore", "-m", "unittest", "discover", "--verbose"]
         with self.log.open("w") as log:

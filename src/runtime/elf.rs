@@ -58,15 +58,17 @@ fn short(bytes: &[u8], place: usize) -> u16 {
     u16::from_le_bytes([bytes[place], bytes[place + 1]])
 }
 
-#[cfg(all(test, target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+#[cfg(test)]
 mod tests {
     use std::io::Cursor;
-    use std::{env, fs};
 
     use super::*;
 
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
     #[test]
     fn a_program_needs_nearly_all_of_its_file() {
+        use std::{env, fs};
+
         let own = env::current_exe().unwrap();
         check_is_whole(&own).unwrap();
         let bytes = fs::read(&own).unwrap();

@@ -6,7 +6,7 @@ import time
 import unittest
 
 import duckdb
-from common import EXTENSION, IS_LONG, VERSIONS, WORLDS, InFolder, begin, connect, digest, figure, finish, one, torn
+from common import EXTENSION, IS_LONG, VERSIONS, WORLDS, InFolder, begin, connect, digest, distinct, figure, finish, one, torn
 from support import LARGE, lasting
 
 SECONDS = 10 if IS_LONG else 2
@@ -94,8 +94,7 @@ class Changes(InFolder):
         self.assertEqual(torn(connection), [])
         connection.execute(f"CALL {VERSIONS['small'][1]}")
         self.assertIsNotNone(digest(connection, "small"))
-        said = sorted({error[:90] for error in train.errors})
-        figure("ratings changed while training", f"{SECONDS} s: {change.n_done} changes, {train.n_done} trainings, {len(train.errors)} refused: {said}")
+        figure("ratings changed while training", f"{SECONDS} s: {change.n_done} changes, {train.n_done} trainings, {len(train.errors)} refused: {distinct(train.errors)}")
 
     def test_the_schema_is_dropped_under_predictions(self):
         connection = connect(self.file)
@@ -113,7 +112,7 @@ class Changes(InFolder):
         connection.execute(f"CALL {VERSIONS['small'][1]}")
         self.assertEqual(torn(connection), [])
         self.assertIsNotNone(digest(connection, "small"))
-        said = sorted({error[:90] for background in (*ask, train, drop) for error in background.errors})
+        said = distinct(error for background in (*ask, train, drop) for error in background.errors)
         n_asked = sum(asking.n_done for asking in ask)
         figure("DROP SCHEMA cofi_store CASCADE under load", f"{SECONDS} s: {drop.n_done // 2} drops, {n_asked} answers, {train.n_done} trainings; said: {said}")
 
@@ -145,7 +144,7 @@ class Changes(InFolder):
             connection.execute("DETACH other")
             turning += 1
         asking.finish(self, "there is no attached database \"other\"", "no model 'm'", "model 'm' was stored")
-        said = sorted({error[:120] for error in asking.errors})
+        said = distinct(asking.errors)
         figure("ATTACH and DETACH under predictions", f"{SECONDS} s: {turning} times, {asking.n_done} answers; said: {said}")
 
     def test_loaded_twice_and_in_a_transaction(self):

@@ -96,6 +96,12 @@ def figure(what, text):
             file.write(f"{what}\t{text}\n")
 
 
+def distinct(errors):
+    """What the host said, each once and only its beginning, for the table."""
+    begins = {error.removeprefix("Invalid Input Error: ")[:64] for error in errors}
+    return "; ".join(f"'{text}...'" for text in sorted(begins)[:4]) or "nothing"
+
+
 def begin(code, *arguments, **environment):
     """A child process as `start` makes it, that has this module as well."""
     return start(f"import sys; sys.path.insert(0, {str(FOLDER)!r})\nfrom common import *\n{code}", *arguments, **environment)
