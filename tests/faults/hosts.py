@@ -125,7 +125,7 @@ if IS_THEIR_VERSION:
             shutil.copy(FOLDER / "smoke.mjs", script)
             (self.folder / "node_modules").symlink_to(NODE_MODULES)
             lines = self.answer(node, str(script), str(self.file), EXTENSION, SMALL)
-            self.assertEqual(lines[:5], ["trained 5", "open 4", "anew 4 0", "kept 6", "done"])
+            self.assertEqual(lines[:5], ["trained 5", "open 4", "anew 4 true", "kept 6", "done"])
             self.assertFalse(self.file.with_name(f"{self.file.name}.wal").exists())
             figure("Node (@duckdb/node-api)", "trains, answers, connections opened and closed between requests")
 

@@ -25,11 +25,11 @@ console.log("open", Number((await request(instance, "SELECT len(cofi_user_factor
 // Without a connection for a while: what was read still answers, and all else says what to do.
 await pause();
 const remembered = Number((await request(instance, "SELECT len(cofi_user_factors(1))"))[0][0]);
-let refused = 0;
+let refused = false;
 try {
   await request(instance, "CALL cofi_train('small_1', 5)");
 } catch (error) {
-  refused = String(error).includes("SET GLOBAL cofi_keep_connection = true") ? 0 : 1;
+  refused = String(error).includes("SET GLOBAL cofi_keep_connection = true");
 }
 console.log("anew", remembered, refused);
 instance.closeSync();
