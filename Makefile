@@ -9,12 +9,12 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release report_test lint check demo data bench bench-peers quality seeds clean clean_all
+.PHONY: help configure debug release test test_debug test_release faults report_test lint check demo data bench bench-peers quality seeds clean clean_all
 
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-configure: configure/venv/done configure/venv-1.5/done configure/venv-vss/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
+configure: configure/venv/done configure/venv-1.5/done configure/venv-vss/done configure/venv-hosts/done configure/node/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
 
 configure/venv/done: scripts/hosts/duckdb-2.0.txt
 configure/venv-1.5/done: scripts/hosts/duckdb-1.5.txt
@@ -30,6 +30,21 @@ configure/venv-vss/done: scripts/hosts/vss.txt
 	@$(PYTHON3) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< \
 		|| { echo "configure: DuckDB's extension vss cannot be had here"; rm -f $(@D)/bin/python; }
+	@touch $@
+
+# Hosts other than Python's DuckDB, and another ONNX Runtime. One that cannot be had is left out; its test is skipped, and said to be.
+configure/venv-hosts/done: scripts/hosts/others.txt
+	@echo "configure: a Python environment with other hosts of DuckDB in $(@D)"
+	@$(PYTHON3) -m venv --clear $(@D)
+	@while read -r package; do \
+	  $(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$$package" || echo "configure: no $$package here, it is left out"; \
+	done < $<
+	@touch $@
+
+configure/node/done: scripts/hosts/node/package.json
+	@echo "configure: DuckDB for Node in $(@D)"
+	@mkdir -p $(@D) && cp $< $(@D)
+	@cd $(@D) && npm install --silent --no-audit --no-fund --no-package-lock || { echo "configure: no DuckDB for Node here, it is left out"; rm -rf node_modules; }
 	@touch $@
 
 configure/onnxruntime/done: scripts/onnxruntime.py configure/venv/done
@@ -51,6 +66,9 @@ test_release: release  ## the same as test
 
 test_debug: debug  ## the same with the debug build
 	@$(PYTHON3) scripts/test.py debug
+
+faults: release  ## kills, full disks, eight connections at once, a thousand databases: at most 15 minutes, both DuckDBs side by side
+	@$(PYTHON3) scripts/faults.py release
 
 # The pages that a Rust test leaves behind: an ordinary one, a large one, one that means harm.
 report_test: demo  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)

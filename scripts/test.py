@@ -1,7 +1,7 @@
 """Runs the checks, part by part, and closes with one line: how many passed and how many failed.
 
     test.py lint               rustfmt, clippy, rustdoc, warnings denied
-    test.py release|debug      the lints, the Rust tests, the SQL tests and the process tests, with that build
+    test.py release|debug      the lints, the Rust, SQL, process and fault tests, with that build
 
 A part that passes is one line; of one that fails the whole output is shown. A part that cannot even be run has failed.
 """
@@ -79,6 +79,9 @@ def test(tally, profile):
         python = [str(ROOT / environment_folder / "bin/python"), "-m", "unittest", "discover", "--verbose"]
         command = [*python, "--start-directory", "tests/process", "--pattern", "*.py"]
         tally.part(f"process tests [duckdb {version}]", command, count_unittest, **environment)
+        # The short form of `make faults`.
+        command = [*python, "--start-directory", "tests/faults", "--pattern", "*.py"]
+        tally.part(f"fault tests [duckdb {version}]", command, count_unittest, **environment)
 
 
 def sanitized(tally):

@@ -10,7 +10,7 @@ use crate::functions::progress::Progress;
 use crate::functions::request::{Begun, Request};
 use crate::functions::table::{Call, Cell, Column, Execution, Rows, TableFunction};
 use crate::graph::optimiser::Reach;
-use crate::store::{NewModel, Store, save_model};
+use crate::store::{ModelVersion, NewModel, Store, save_model};
 use crate::train::{EpochReport, OPTIONS};
 
 /// A call trains until an epoch is done and this long has passed, and then returns the rows so far: a short training is
@@ -63,6 +63,8 @@ struct TrainRows {
 
 struct Running {
     begun: Begun,
+    /// The model that had the name when the training began.
+    replaces: Option<ModelVersion>,
     device: String,
     history: Vec<EpochReport>,
     n_returned: usize,
@@ -110,16 +112,26 @@ impl Rows for TrainRows {
 
 impl Running {
     fn begin(request: &Request, call: &Execution) -> Result<Self> {
+        let replaces = stored_now(request, call)?;
         let begun = request.begin(call)?;
         let progress = Progress::new(request.show_progress, request.config.epochs, begun.dataset.train.len());
-        Ok(Self { device: begun.device.to_string(), begun, history: Vec::new(), n_returned: 0, progress })
+        Ok(Self { device: begun.device.to_string(), begun, replaces, history: Vec::new(), n_returned: 0, progress })
     }
+}
+
+/// The model that has the name. One that cannot be read is as good as none: a training is the way out of that.
+fn stored_now(request: &Request, call: &Execution) -> Result<Option<ModelVersion>> {
+    let session = call.database.reading(call.caller.connection_id)?;
+    session.use_search_path(&call.caller.search_path)?;
+    let store = Store::for_model(&session, &request.model)?;
+    Ok(store.find(&session, &request.model.name).unwrap_or_default())
 }
 
 fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {
     let Begun { training, dataset, library, .. } = &running.begun;
     let model = NewModel {
         spec: &request.spec(training),
+        replaces: running.replaces,
         dataset,
         embeddings: &*training.embeddings()?,
         history: &running.history,

@@ -49,7 +49,9 @@ pub fn unpacked(bundle: &Bundle, folder: &Path) -> Result<PathBuf> {
         io::copy(&mut bundle.read_notices()?, file).map_err(unusable)?;
         Ok(())
     })?;
-    replace(&library, |file| bundle.write_library(file))?;
+    replace(&library, |file| {
+        bundle.write_library(file).map_err(|error| error.context(format!("cache folder {}", folder.display())))
+    })?;
     Ok(library)
 }
 

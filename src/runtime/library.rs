@@ -13,7 +13,7 @@ use ort::sys;
 
 use crate::error::{Error, Result};
 use crate::runtime::bundle::{self, BUNDLE, Bundle};
-use crate::runtime::cache;
+use crate::runtime::{cache, elf};
 
 /// The environment variable that names a library.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -176,7 +176,8 @@ fn unpack(bundle: &'static Bundle) -> Result<Found> {
         .and_then(|folder| cache::unpacked(bundle, &folder))
         .and_then(|path| Found::new(path, Source::Embedded, None));
     in_folder.or_else(|reason| {
-        let (path, file) = bundle::in_memory(bundle).map_err(|error| error.context(&reason))?;
+        let nor_in_memory = |error| Error::new(format!("{reason}; and as a file in memory: {error}; {WAY_OUT}"));
+        let (path, file) = bundle::in_memory(bundle).map_err(nor_in_memory)?;
         Found::new(path, Source::Embedded, Some(file)).map_err(|error| error.context(&reason))
     })
 }
@@ -190,7 +191,7 @@ fn check(path: &Path) -> std::result::Result<(libloading::Library, String), Stri
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("there is no such file".to_owned()),
         Err(error) => return Err(error.to_string()),
         Ok(metadata) if metadata.is_dir() => return Err("that is a folder".to_owned()),
-        Ok(_) => {}
+        Ok(_) => elf::check_is_whole(path)?,
     }
     // SAFETY: runs the initialisers of a library that the user named as ONNX Runtime, or that is embedded and checked.
     let library = unsafe { libloading::Library::new(path) }.map_err(|error| {

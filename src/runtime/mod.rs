@@ -6,6 +6,7 @@
 
 mod bundle;
 mod cache;
+mod elf;
 mod evaluator;
 mod export;
 mod float_mode;

@@ -14,7 +14,7 @@ use crate::store::drop::remove;
 use crate::store::layers::{record_batch, tensors_of};
 use crate::store::model::{Side, side_deviations, side_table};
 use crate::store::names::quote_literal;
-use crate::store::schema::{FORMAT_VERSION, Store};
+use crate::store::schema::{FORMAT_VERSION, ModelVersion, Store};
 use crate::store::session::{Session, host_version};
 use crate::store::source::id_type;
 use crate::train::{EpochReport, Spec};
@@ -26,6 +26,8 @@ const ROWS_PER_BATCH: usize = 16_384;
 pub struct NewModel<'a> {
     /// How it was made.
     pub spec: &'a Spec,
+    /// The model that had the name when the training began, which is the only one that it replaces.
+    pub replaces: Option<ModelVersion>,
     /// What it was made from.
     pub dataset: &'a Dataset,
     /// What came out.
@@ -46,11 +48,20 @@ pub struct NewModel<'a> {
     pub onnxruntime_version: &'a str,
 }
 
-/// Stores a model under a name in one transaction; a model of that name is replaced.
+/// Stores a model under a name in one transaction; the model that had the name when its training began is replaced.
 ///
 /// # Errors
-/// A database that cannot be written, or a disk that is full: then the old model is as it was.
+/// A model that another training has stored meanwhile, which stays; a database that cannot be written, or a disk that is full: then the old model is as it was.
 pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel<'_>) -> Result<()> {
+    // What cannot be read is replaced: that is the way out of it. Trainings hold this session while they save, so none comes between.
+    if let Ok(Some(stored)) = store.find(session, name)
+        && model.replaces != Some(stored)
+    {
+        return Err(Error::new(format!(
+            "model '{name}': another training has stored it while this one ran; that one stays and this one is not stored: run them one \
+             after the other, or store this one under a name of its own with model := '...'"
+        )));
+    }
     let transaction = session.begin()?;
     transaction.execute(&store.sql(include_str!("../../sql/create_store.sql"), &[]))?;
     remove(&transaction, store, name)?;

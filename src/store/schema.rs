@@ -98,7 +98,11 @@ impl Store {
         let known = session
             .rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new())
             .unwrap_or_default();
-        let names: Vec<_> = known.iter().filter_map(|row| text(row.first()?)).map(|name| format!("'{name}'")).collect();
+        let names: Vec<_> = known.iter().filter_map(|row| text(row.first()?)).collect();
+        if names.contains(&name) {
+            return Error::new(format!("model '{name}' was stored in this very moment; run the statement again"));
+        }
+        let names: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
         let known = match names.as_slice() {
             [] => "nothing is trained there yet".to_owned(),
             names => format!("there are: {}", names.join(", ")),

@@ -122,7 +122,9 @@ class Cancelling(InFolder):
             thread.start()
         for thread in threads:
             thread.join(120)
-        self.assertEqual(errors, [])
+        # Only one that ends before the other begins is replaced by it (`tests/faults/changes.py` knows which it is).
+        self.assertEqual([error for error in errors if "another training has stored it while this one ran" not in error], [])
+        self.assertLessEqual(len(errors), 1)
         stored = one(connection, "SELECT n_factors FROM cofi_models()")
         self.assertIn(stored, (3, 5))
         self.assertEqual(one(connection, "SELECT len(cofi_user_factors(1))"), stored)
