@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::builder::Progress;
 use super::columns::Columns;
+use super::handover::Handover;
 use super::part::Part;
 use super::{DatasetBuilder, Held, Split};
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ pub struct Intake {
     watch: Watch,
     /// The first error of any thread.
     failed: Mutex<Option<Error>>,
+    handover: Handover,
 }
 
 /// Which rows come.
@@ -60,7 +62,8 @@ impl DatasetBuilder {
         let progress = Progress::default();
         self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
         let parts = std::mem::take(&mut self.parts).into_iter().map(Mutex::new).collect();
-        let intake = Arc::new(Intake { rows, parts, progress, watch, failed: Mutex::new(None) });
+        let intake =
+            Arc::new(Intake { rows, parts, progress, watch, failed: Mutex::new(None), handover: Handover::default() });
         let brought = bring(&intake);
         // A thread may still hold its handle, but brings nothing more.
         let empty = || Part::new(self.user_kind, self.item_kind);
@@ -81,12 +84,49 @@ impl Intake {
     /// item and the way out; weights or sides that come and go; ids of another kind; too many ids or ratings; what `watch` says. The
     /// caller of [`DatasetBuilder::read`] gets the first of all threads' errors, and none of these has to reach it on another way.
     pub fn take(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
-        let taken = self.push(&mut self.part(thread), rows, n_skipped).and_then(|()| self.check());
-        taken.map_err(|error| {
+        match self.handover.offer(rows, n_skipped) {
+            true => self.go_on(),
+            false => self.keep(thread, rows, n_skipped),
+        }
+    }
+
+    /// Takes rows over from threads that have some, until [`close`](Self::close) is called. What goes wrong, those threads are told.
+    pub fn help(&self) {
+        while let Some(rows) = self.handover.next() {
+            let kept = rows.with(|rows, n_skipped| self.keep(self.parts.len() - 1, rows, n_skipped));
+            if kept.is_err() {
+                // The others see it when they take more.
+                return self.close();
+            }
+        }
+    }
+
+    /// Ends the help.
+    pub fn close(&self) {
+        self.handover.close();
+    }
+
+    /// How many threads can take rows side by side.
+    pub fn threads(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn keep(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
+        let kept = self.push(&mut self.part(thread), rows, n_skipped).and_then(|()| self.check());
+        kept.map_err(|error| {
             let message = error.to_string();
             lock(&self.failed).get_or_insert(error);
             Error::new(message)
         })
+    }
+
+    /// # Errors
+    /// Another thread has failed.
+    fn go_on(&self) -> Result<()> {
+        match &*lock(&self.failed) {
+            None => Ok(()),
+            Some(error) => Err(Error::new(error.to_string())),
+        }
     }
 
     fn push(&self, part: &mut Part, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {

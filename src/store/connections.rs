@@ -90,14 +90,23 @@ impl Database {
     }
 
     /// Runs a query on the connection for trainings whose rows the function `__cofi_read` brings to `intake`, on the host's threads
-    /// and out of the host's own memory.
+    /// and out of the host's own memory; a thread besides helps those threads.
     ///
     /// # Errors
     /// Those of the host, and of the function in the host's words.
     pub fn bring(&self, training: &Kept<'_>, sql: &str, intake: &Arc<Intake>) -> Result<()> {
         let set = |intake| *self.intake.lock().unwrap_or_else(PoisonError::into_inner) = intake;
         set(Some(Arc::clone(intake)));
-        let brought = training.execute(sql);
+        let brought = thread::scope(|scope| {
+            // While this thread runs the query, the one that waits for the caller's own is not among those that the host gives it.
+            let help = || thread::Builder::new().spawn_scoped(scope, || intake.help()).ok();
+            let helper = if intake.threads() > 1 { help() } else { None };
+            let brought = training.execute(sql);
+            intake.close();
+            let helped = helper.map_or(Ok(()), |helper| helper.join());
+            brought
+                .and_then(|()| helped.map_err(|_| Error::new("a thread that reads ratings failed; please report this")))
+        });
         set(None);
         brought
     }
