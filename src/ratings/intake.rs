@@ -84,8 +84,9 @@ impl Intake {
     /// item and the way out; weights or sides that come and go; ids of another kind; too many ids or ratings; what `watch` says. The
     /// caller of [`DatasetBuilder::read`] gets the first of all threads' errors, and none of these has to reach it on another way.
     pub fn take(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
+        self.go_on()?;
         match self.handover.offer(rows, n_skipped) {
-            true => self.go_on(),
+            true => Ok(()),
             false => self.keep(thread, rows, n_skipped),
         }
     }
@@ -95,7 +96,7 @@ impl Intake {
         while let Some(rows) = self.handover.next() {
             let kept = rows.with(|rows, n_skipped| self.keep(self.parts.len() - 1, rows, n_skipped));
             if kept.is_err() {
-                // The others see it when they take more.
+                // The others see it before they take more.
                 return self.close();
             }
         }
@@ -271,6 +272,25 @@ mod tests {
         let other = |_: &Arc<Intake>| Err(Error::new("in the host's words"));
         let message = builder(IdKind::Integer, NOTHING).read(|_| Ok(()), other).unwrap_err().to_string();
         assert_eq!(message, "in the host's words");
+    }
+
+    #[test]
+    fn an_error_of_a_helping_thread_ends_it_for_all() {
+        let wrong = Columns { ratings: &[f64::NAN], ..ONE };
+        let bring = |intake: &Arc<Intake>| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| intake.help());
+                // Until the helper has taken one of them.
+                while intake.handover.offer(&wrong, 0) || lock(&intake.failed).is_none() {
+                    std::thread::yield_now();
+                }
+                let message = intake.take(0, &ONE, 0).unwrap_err().to_string();
+                assert!(message.contains("rating = NaN"), "{message}");
+            });
+            Ok(())
+        };
+        let message = builder(IdKind::Integer, NOTHING).in_parts(2).read(|_| Ok(()), bring).unwrap_err().to_string();
+        assert!(message.starts_with("ratings: user 1, item 7: rating = NaN"), "{message}");
     }
 
     #[test]
