@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::builder::Progress;
 use super::columns::Columns;
-use super::handover::Handover;
 use super::part::Part;
 use super::{DatasetBuilder, Held, Split};
 use crate::error::{Error, Result};
@@ -20,7 +19,6 @@ pub struct Intake {
     watch: Watch,
     /// The first error of any thread.
     failed: Mutex<Option<Error>>,
-    handover: Handover,
 }
 
 /// Which rows come.
@@ -62,8 +60,7 @@ impl DatasetBuilder {
         let progress = Progress::default();
         self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
         let parts = std::mem::take(&mut self.parts).into_iter().map(Mutex::new).collect();
-        let intake =
-            Arc::new(Intake { rows, parts, progress, watch, failed: Mutex::new(None), handover: Handover::default() });
+        let intake = Arc::new(Intake { rows, parts, progress, watch, failed: Mutex::new(None) });
         let brought = bring(&intake);
         // A thread may still hold its handle, but brings nothing more.
         let empty = || Part::new(self.user_kind, self.item_kind);
@@ -85,40 +82,17 @@ impl Intake {
     /// caller of [`DatasetBuilder::read`] gets the first of all threads' errors, and none of these has to reach it on another way.
     pub fn take(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
         self.go_on()?;
-        match self.handover.offer(rows, n_skipped) {
-            true => Ok(()),
-            false => self.keep(thread, rows, n_skipped),
-        }
-    }
-
-    /// Takes rows over from threads that have some, until [`close`](Self::close) is called. What goes wrong, those threads are told.
-    pub fn help(&self) {
-        while let Some(rows) = self.handover.next() {
-            let kept = rows.with(|rows, n_skipped| self.keep(self.parts.len() - 1, rows, n_skipped));
-            if kept.is_err() {
-                // The others see it before they take more.
-                return self.close();
-            }
-        }
-    }
-
-    /// Ends the help.
-    pub fn close(&self) {
-        self.handover.close();
-    }
-
-    /// How many threads can take rows side by side.
-    pub fn threads(&self) -> usize {
-        self.parts.len()
-    }
-
-    fn keep(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
         let kept = self.push(&mut self.part(thread), rows, n_skipped).and_then(|()| self.check());
         kept.map_err(|error| {
             let message = error.to_string();
             lock(&self.failed).get_or_insert(error);
             Error::new(message)
         })
+    }
+
+    /// How many threads can take rows side by side.
+    pub fn threads(&self) -> usize {
+        self.parts.len()
     }
 
     /// # Errors
@@ -275,18 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_a_helping_thread_ends_it_for_all() {
+    fn an_error_ends_it_for_all_threads() {
         let wrong = Columns { ratings: &[f64::NAN], ..ONE };
         let bring = |intake: &Arc<Intake>| {
-            std::thread::scope(|scope| {
-                scope.spawn(|| intake.help());
-                // Until the helper has taken one of them.
-                while intake.handover.offer(&wrong, 0) || lock(&intake.failed).is_none() {
-                    std::thread::yield_now();
-                }
-                let message = intake.take(0, &ONE, 0).unwrap_err().to_string();
-                assert!(message.contains("rating = NaN"), "{message}");
-            });
+            intake.take(1, &wrong, 0).unwrap_err();
+            let message = intake.take(0, &ONE, 0).unwrap_err().to_string();
+            assert!(message.contains("rating = NaN"), "{message}");
             Ok(())
         };
         let message = builder(IdKind::Integer, NOTHING).in_parts(2).read(|_| Ok(()), bring).unwrap_err().to_string();

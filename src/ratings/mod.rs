@@ -20,7 +20,6 @@ mod columns;
 mod curve;
 mod deal;
 mod enough;
-mod handover;
 mod intake;
 mod part;
 mod pieces;

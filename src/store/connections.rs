@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::ratings::Intake;
 use crate::store::cache::ModelCache;
 use crate::store::exit::Watcher;
+use crate::store::helper::Tasks;
 use crate::store::session::Session;
 
 /// The setting that keeps the connections.
@@ -34,6 +35,7 @@ pub struct Database {
     training_id: u64,
     /// Where the ratings go that the connection for trainings reads just now, and the number that its query shows for it.
     intake: Mutex<Option<(u64, Arc<Intake>)>>,
+    tasks: Arc<Tasks>,
     cache: ModelCache,
 }
 
@@ -51,6 +53,8 @@ impl Database {
             reading: Mutex::new(Some(reading)),
             training: Mutex::new(Some(training)),
             intake: Mutex::new(None),
+            // SAFETY: the caller's promise.
+            tasks: unsafe { Tasks::of(handle) },
             cache: ModelCache::default(),
         });
         let watched = Arc::downgrade(&database);
@@ -91,7 +95,7 @@ impl Database {
     }
 
     /// Runs a query on the connection for trainings whose rows the function `__cofi_read` brings to `intake`, on the host's threads
-    /// and out of the host's own memory; a thread besides helps those threads. `sql` is given the number that the function wants to see.
+    /// and out of the host's own memory. `sql` is given the number that the function wants to see.
     ///
     /// # Errors
     /// Those of the host, and of the function in the host's words.
@@ -100,17 +104,8 @@ impl Database {
         let number = RandomState::new().build_hasher().finish() >> 2;
         let _taken_back = Finally(|| *self.shown() = None);
         *self.shown() = Some((number, Arc::clone(intake)));
-        thread::scope(|scope| {
-            // While this thread runs the query, the one that waits for the caller's own is not among those that the host gives it.
-            let help = || thread::Builder::new().spawn_scoped(scope, || intake.help()).ok();
-            let helper = if intake.threads() > 1 { help() } else { None };
-            let closed = Finally(|| intake.close());
-            let brought = training.execute(&sql(number));
-            drop(closed);
-            let helped = helper.map_or(Ok(()), |helper| helper.join());
-            brought
-                .and_then(|()| helped.map_err(|_| Error::new("a thread that reads ratings failed; please report this")))
-        })
+        let _help = (intake.threads() > 1).then(|| self.tasks.help());
+        training.execute(&sql(number))
     }
 
     /// Where ratings go that are read on the connection `caller` by a query that shows `number`.
@@ -136,11 +131,14 @@ impl Database {
         &self.cache
     }
 
-    /// Drops the connections, unless one is in use.
+    /// Drops the connections, unless one is in use, or a thread still helps the host.
     fn release(&self) -> bool {
         let (Some(mut reading), Some(mut training)) = (try_lock(&self.reading), try_lock(&self.training)) else {
             return false;
         };
+        if self.tasks.is_helped() {
+            return false;
+        }
         *reading = None;
         *training = None;
         true

@@ -7,6 +7,7 @@ mod columns;
 mod connections;
 mod drop;
 mod exit;
+mod helper;
 mod layers;
 mod list;
 mod load;
