@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::graph::optimiser::{Reach, Rule, accumulators};
 use crate::graph::{Engine, Program};
 use crate::model::{Objective, predictor, training_step};
@@ -258,6 +258,6 @@ fn diverged(epoch: u32, config: &TrainConfig) -> Error {
     Error::new(format!(
         "the training diverged in epoch {epoch}: its numbers are no longer finite; nothing is stored; lower learning_rate ({}) or \
          init_std, raise eps, or give a y_range",
-        config.learning_rate
+        number(config.learning_rate)
     ))
 }
