@@ -138,10 +138,10 @@ mod tests {
         let sides =
             |out: bool| move |pair: &(i64, i64)| split.holds_out(Id::Integer(pair.0), Id::Integer(pair.1)) == Some(out);
         let tail = "expected at least two";
-        type Pair = (i64, i64);
-        let pairs_of: [(fn(i64) -> Pair, &str); 3] =
+        type PairOf = fn(i64) -> (i64, i64);
+        let cases: [(PairOf, &str); 3] =
             [(|n| (1, n), "only one user, 1"), (|n| (n, 1), "only one item, 1"), (|n| (n, n), "only one value, 3")];
-        for (pair, what) in pairs_of {
+        for (pair, what) in cases {
             let kept = (0..).map(pair).filter(sides(false)).take(3);
             let out = (0..).map(pair).filter(sides(true)).take(3);
             let rows: Vec<_> = kept.chain(out).map(|(user, item)| (user, item, 3.0)).collect();

@@ -127,7 +127,8 @@ fn check_span((lowest, highest): (f32, f32), as_is: bool) -> Result<()> {
         let (lowest, highest) = (number(lowest), number(highest));
         Err(Error::new(format!("ratings: they go from {lowest} to {highest}: {reason}; {way_out}")))
     };
-    if !(span >= FEWEST_STEPS * step) {
+    let is_told_apart = span >= FEWEST_STEPS * step;
+    if !is_told_apart {
         let reason = format!(
             "expected {FEWEST_STEPS} or more steps of 32-bit floats between, which are {} wide there",
             number(step)
