@@ -5,8 +5,9 @@
 The table comes from generate.py and is kept in build/bench. Limits are those of the program `limits` of benches/kernels, run now
 unless a FILE with its output (`--json`) is given. A ratio is cofi's rate over that of what stands beside it: 1 is as fast.
 
-ingest      the whole `cofi_train` with one factor and one epoch without the epoch itself: ids to numbers, the split, storing.
-            Beside it DuckDB's count of the distinct users and items, or for text its join with tables of the distinct ids.
+ingest      all rows read, ids to numbers and the split: until a row behind all others is refused. Then the same with everything put in
+            order: until a range is refused that no rating is in. Beside them DuckDB's count of the distinct users and items, or for
+            text its join with tables of the distinct ids.
 training    ratings a second inside the epochs, and of the whole call. The limit of AdamW is that of updating in random order
             three rows (factors, both moments) of a user and three of an item, of SGD that of one of each.
 predict     rows a second; the limit is that of reading two rows in random order, for text DuckDB's join with both tables of ids.
@@ -100,17 +101,33 @@ class Bench:
         self.nearest()
 
     def ingest(self) -> None:
+        n = self.arguments.ratings
         for name, source in (("ingest, integer ids", "ratings"), ("ingest, text ids", "texts")):
-            ours = min(self.outside_of_epochs(source) for _ in range(TRIES))
             if source == "ratings":
                 beside, sql = "count of distinct ids", f"SELECT count(DISTINCT user_id), count(DISTINCT item_id) FROM {source}"
             else:
                 beside, sql = "join with both tables of ids", joined(source)
-            self.line(name, self.arguments.ratings / ours, "rows", beside, self.arguments.ratings / self.shortest(sql))
+            host = n / self.shortest(sql)
+            self.execute(f"CREATE OR REPLACE TABLE ending AS FROM {source}")
+            self.execute(f"INSERT INTO ending SELECT user_id, item_id, 'nan' FROM {source} LIMIT 1")
+            read = min(self.until_refused("CALL cofi_train('ending', 1)", "rating = NaN") for _ in range(TRIES))
+            self.execute("DROP TABLE ending")
+            ordered = f"CALL cofi_train('{source}', 1, y_range := [1000, 1001])"
+            ordered = min(self.until_refused(ordered, "y_range") for _ in range(TRIES))
+            self.line(name, n / read, "rows", beside, host)
+            self.line("  and in order", n / ordered, "rows", "the same", host)
 
-    def outside_of_epochs(self, source) -> float:
-        whole, inside = self.trained(source, 1, "epochs := 1, validation_fraction := 0, model := 'ingest'")
-        return whole - inside
+    def until_refused(self, sql, reason) -> float:
+        import duckdb
+
+        begin = time.monotonic()
+        try:
+            self.execute(sql)
+        except duckdb.Error as error:
+            if reason not in str(error):
+                raise
+            return time.monotonic() - begin
+        raise AssertionError(f"{sql} was not refused")
 
     def trained(self, source, factors, options) -> tuple[float, float]:
         """Seconds of the whole call and of its epochs."""

@@ -1,7 +1,7 @@
-//! `__cofi_read(user, item, rating[, weight][, held_out])`: how a training reads ratings.
+//! `__cofi_read(number, user, item, rating[, weight][, held_out])`: how a training reads ratings.
 //!
 //! cofi's own query calls it for every row, so that the host's threads hand over rows side by side, out of the host's own vectors.
-//! Called by anyone else it is an error.
+//! The number is one that nobody else knows; called without it the function is an error.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,11 @@ use crate::ratings::{Columns, Ids};
 pub struct Read;
 
 /// The places of the arguments; the last two may be missing.
-const USER: usize = 0;
-const ITEM: usize = 1;
-const RATING: usize = 2;
-const WEIGHT: usize = 3;
+const NUMBER: usize = 0;
+const USER: usize = 1;
+const ITEM: usize = 2;
+const RATING: usize = 3;
+const WEIGHT: usize = 4;
 
 impl ScalarFunction for Read {
     const NAME: &'static str = "__cofi_read";
@@ -28,11 +29,21 @@ impl ScalarFunction for Read {
         let (number, side) = (Type::Double, Type::Boolean);
         let (unweighted, weighted) = ([number.clone()], [number.clone(), number]);
         let sided = [unweighted[0].clone(), side.clone()];
-        [after_ids(&unweighted, &[]), after_ids(&sided, &[]), after_ids(&weighted, &[side])].concat()
+        let all = [after_ids(&unweighted, &[]), after_ids(&sided, &[]), after_ids(&weighted, &[side])].concat();
+        let numbered = |Overload { parameters, returns }| Overload {
+            parameters: [vec![Type::Bigint], parameters].concat(),
+            returns,
+        };
+        all.into_iter().map(numbered).collect()
     }
 
     fn call(models: &mut Models, input: &Input, output: Vector) -> Result<()> {
-        let intake = models.intake()?;
+        if input.len() == 0 {
+            return Ok(());
+        }
+        // All rows have the same.
+        let number = (!input.column(NUMBER).is_null(0)).then(|| input.bigint(NUMBER, 0) as u64);
+        let intake = models.intake(number)?;
         // The host fills no row of the result, and reads all.
         output.set_each((0..input.len()).map(|row| (row, true)));
         let rows = complete_rows(input);

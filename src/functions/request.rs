@@ -245,11 +245,15 @@ impl Request {
                     .map_err(|error| Error::new(format!("{error}; the ratings were not read to their end")))
             }
         };
-        let sql = self.ratings.to_bringing_sql(user_kind, item_kind, held_out);
-        builder.read(watch.clone(), |intake| database.bring(session, &sql, intake))?;
+        let sql = |source: &Source, held_out| {
+            let source = source.clone();
+            move |number| source.to_bringing_sql(user_kind, item_kind, held_out, number)
+        };
+        let of_ratings = sql(&self.ratings, held_out);
+        builder.read(watch.clone(), |intake| database.bring(session, intake, of_ratings))?;
         if let Some((validation, _)) = &self.validation {
-            let sql = validation.to_bringing_sql(user_kind, item_kind, None);
-            builder.read_validation(watch, |intake| database.bring(session, &sql, intake))?;
+            let of_validation = sql(validation, None);
+            builder.read_validation(watch, |intake| database.bring(session, intake, of_validation))?;
         }
         let dataset = builder.finish_on(&Threads(self.threads))?;
         fits(Sizes::of(&dataset))?;

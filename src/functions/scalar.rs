@@ -230,12 +230,12 @@ pub struct Loaded {
 }
 
 impl Models {
-    /// Where ratings go that this query reads.
+    /// Where ratings go that this query reads, which shows `number`.
     ///
     /// # Errors
     /// A query that is not cofi's own.
-    pub fn intake(&self) -> Result<Arc<Intake>> {
-        self.database.intake(self.caller.connection_id)
+    pub fn intake(&self, number: Option<u64>) -> Result<Arc<Intake>> {
+        self.database.intake(self.caller.connection_id, number)
     }
 
     /// The model of a name as it is stored now, looked up once.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::builder::Progress;
 use super::columns::Columns;
+use super::handover::Handover;
 use super::part::Part;
 use super::{DatasetBuilder, Held, Split};
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ pub struct Intake {
     watch: Watch,
     /// The first error of any thread.
     failed: Mutex<Option<Error>>,
+    handover: Handover,
 }
 
 /// Which rows come.
@@ -60,7 +62,8 @@ impl DatasetBuilder {
         let progress = Progress::default();
         self.parts.iter().for_each(|part| progress.add(Held::default(), Held::of(part)));
         let parts = std::mem::take(&mut self.parts).into_iter().map(Mutex::new).collect();
-        let intake = Arc::new(Intake { rows, parts, progress, watch, failed: Mutex::new(None) });
+        let intake =
+            Arc::new(Intake { rows, parts, progress, watch, failed: Mutex::new(None), handover: Handover::default() });
         let brought = bring(&intake);
         // A thread may still hold its handle, but brings nothing more.
         let empty = || Part::new(self.user_kind, self.item_kind);
@@ -81,12 +84,50 @@ impl Intake {
     /// item and the way out; weights or sides that come and go; ids of another kind; too many ids or ratings; what `watch` says. The
     /// caller of [`DatasetBuilder::read`] gets the first of all threads' errors, and none of these has to reach it on another way.
     pub fn take(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
-        let taken = self.push(&mut self.part(thread), rows, n_skipped).and_then(|()| self.check());
-        taken.map_err(|error| {
+        self.go_on()?;
+        match self.handover.offer(rows, n_skipped) {
+            true => Ok(()),
+            false => self.keep(thread, rows, n_skipped),
+        }
+    }
+
+    /// Takes rows over from threads that have some, until [`close`](Self::close) is called. What goes wrong, those threads are told.
+    pub fn help(&self) {
+        while let Some(rows) = self.handover.next() {
+            let kept = rows.with(|rows, n_skipped| self.keep(self.parts.len() - 1, rows, n_skipped));
+            if kept.is_err() {
+                // The others see it before they take more.
+                return self.close();
+            }
+        }
+    }
+
+    /// Ends the help.
+    pub fn close(&self) {
+        self.handover.close();
+    }
+
+    /// How many threads can take rows side by side.
+    pub fn threads(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn keep(&self, thread: usize, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
+        let kept = self.push(&mut self.part(thread), rows, n_skipped).and_then(|()| self.check());
+        kept.map_err(|error| {
             let message = error.to_string();
             lock(&self.failed).get_or_insert(error);
             Error::new(message)
         })
+    }
+
+    /// # Errors
+    /// Another thread has failed.
+    fn go_on(&self) -> Result<()> {
+        match &*lock(&self.failed) {
+            None => Ok(()),
+            Some(error) => Err(Error::new(error.to_string())),
+        }
     }
 
     fn push(&self, part: &mut Part, rows: &Columns<'_>, n_skipped: usize) -> Result<()> {
@@ -231,6 +272,25 @@ mod tests {
         let other = |_: &Arc<Intake>| Err(Error::new("in the host's words"));
         let message = builder(IdKind::Integer, NOTHING).read(|_| Ok(()), other).unwrap_err().to_string();
         assert_eq!(message, "in the host's words");
+    }
+
+    #[test]
+    fn an_error_of_a_helping_thread_ends_it_for_all() {
+        let wrong = Columns { ratings: &[f64::NAN], ..ONE };
+        let bring = |intake: &Arc<Intake>| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| intake.help());
+                // Until the helper has taken one of them.
+                while intake.handover.offer(&wrong, 0) || lock(&intake.failed).is_none() {
+                    std::thread::yield_now();
+                }
+                let message = intake.take(0, &ONE, 0).unwrap_err().to_string();
+                assert!(message.contains("rating = NaN"), "{message}");
+            });
+            Ok(())
+        };
+        let message = builder(IdKind::Integer, NOTHING).in_parts(2).read(|_| Ok(()), bring).unwrap_err().to_string();
+        assert!(message.starts_with("ratings: user 1, item 7: rating = NaN"), "{message}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod columns;
 mod curve;
 mod deal;
 mod enough;
+mod handover;
 mod intake;
 mod part;
 mod pieces;

@@ -6,6 +6,7 @@
 //! counts the connections, and when only ours have existed for half a second it drops them, which closes the database.
 //! `SET GLOBAL cofi_keep_connection = true` keeps them for hosts that hold a database open without any connection.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,8 +32,8 @@ pub struct Database {
     /// The host's numbers of the connections above, to recognise a function called from one of them.
     reading_id: u64,
     training_id: u64,
-    /// Where the ratings go that the connection for trainings reads just now.
-    intake: Mutex<Option<Arc<Intake>>>,
+    /// Where the ratings go that the connection for trainings reads just now, and the number that its query shows for it.
+    intake: Mutex<Option<(u64, Arc<Intake>)>>,
     cache: ModelCache,
 }
 
@@ -90,29 +91,44 @@ impl Database {
     }
 
     /// Runs a query on the connection for trainings whose rows the function `__cofi_read` brings to `intake`, on the host's threads
-    /// and out of the host's own memory.
+    /// and out of the host's own memory; a thread besides helps those threads. `sql` is given the number that the function wants to see.
     ///
     /// # Errors
     /// Those of the host, and of the function in the host's words.
-    pub fn bring(&self, training: &Kept<'_>, sql: &str, intake: &Arc<Intake>) -> Result<()> {
-        let set = |intake| *self.intake.lock().unwrap_or_else(PoisonError::into_inner) = intake;
-        set(Some(Arc::clone(intake)));
-        let brought = training.execute(sql);
-        set(None);
-        brought
+    pub fn bring(&self, training: &Kept<'_>, intake: &Arc<Intake>, sql: impl FnOnce(u64) -> String) -> Result<()> {
+        // Nobody can guess it, so that the function cannot be called in the query that the ratings come from.
+        let number = RandomState::new().build_hasher().finish() >> 2;
+        let _taken_back = Finally(|| *self.shown() = None);
+        *self.shown() = Some((number, Arc::clone(intake)));
+        thread::scope(|scope| {
+            // While this thread runs the query, the one that waits for the caller's own is not among those that the host gives it.
+            let help = || thread::Builder::new().spawn_scoped(scope, || intake.help()).ok();
+            let helper = if intake.threads() > 1 { help() } else { None };
+            let closed = Finally(|| intake.close());
+            let brought = training.execute(&sql(number));
+            drop(closed);
+            let helped = helper.map_or(Ok(()), |helper| helper.join());
+            brought
+                .and_then(|()| helped.map_err(|_| Error::new("a thread that reads ratings failed; please report this")))
+        })
     }
 
-    /// Where ratings go that are read on the connection `caller`.
+    /// Where ratings go that are read on the connection `caller` by a query that shows `number`.
     ///
     /// # Errors
-    /// That connection reads no ratings.
-    pub fn intake(&self, caller: u64) -> Result<Arc<Intake>> {
-        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        intake.filter(|_| caller == self.training_id).ok_or_else(|| {
+    /// No such query runs there.
+    pub fn intake(&self, caller: u64, number: Option<u64>) -> Result<Arc<Intake>> {
+        let shown =
+            self.shown().clone().filter(|(of_query, _)| caller == self.training_id && Some(*of_query) == number);
+        shown.map(|(_, intake)| intake).ok_or_else(|| {
             Error::new(
                 "only cofi itself can call it, while it reads the ratings of a training; call cofi_train instead",
             )
         })
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Option<(u64, Arc<Intake>)>> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The models read so far.
@@ -128,6 +144,15 @@ impl Database {
         *reading = None;
         *training = None;
         true
+    }
+}
+
+/// What is done at the end of a scope, also when it ends in a panic.
+struct Finally<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

@@ -178,14 +178,18 @@ impl Source {
         )
     }
 
-    /// The query that brings in the ratings that [`to_sql`](Self::to_sql) reads, with [`Database::bring`](crate::store::Database::bring).
-    pub fn to_bringing_sql(&self, user_kind: IdKind, item_kind: IdKind, held_out: Option<f64>) -> String {
+    /// The query that brings in the ratings that [`to_sql`](Self::to_sql) reads, with [`Database::bring`](crate::store::Database::bring),
+    /// which gives it its `number`.
+    pub fn to_bringing_sql(&self, user_kind: IdKind, item_kind: IdKind, held_out: Option<f64>, number: u64) -> String {
         let has_sides = self.time.is_some() && held_out.is_some();
         let optional = [(self.columns.weight.is_some(), "weight"), (has_sides, "held_out")];
         let optional = optional.into_iter().filter_map(|(is_read, name)| is_read.then_some(name));
         let columns: Vec<_> = ["user", "item", "rating"].into_iter().chain(optional).map(quote_identifier).collect();
         let ratings = self.to_sql(user_kind, item_kind, held_out);
-        fill(include_str!("../../sql/bring_ratings.sql"), &[("columns", &columns.join(", ")), ("ratings", &ratings)])
+        fill(
+            include_str!("../../sql/bring_ratings.sql"),
+            &[("number", &number.to_string()), ("columns", &columns.join(", ")), ("ratings", &ratings)],
+        )
     }
 }
 
