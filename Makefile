@@ -14,7 +14,7 @@ export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-configure: configure/venv/done configure/venv-1.5/done configure/venv-vss/done configure/venv-hosts/done configure/node/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime
+configure: configure/venv/done configure/venv-1.5/done configure/venv-vss/done configure/venv-hosts/done configure/node/done configure/deny/done configure/onnxruntime/done  ## fetch the DuckDB hosts (Python packages) and ONNX Runtime, compile cargo-deny
 
 configure/venv/done: scripts/hosts/duckdb-2.0.txt
 configure/venv-1.5/done: scripts/hosts/duckdb-1.5.txt
@@ -45,6 +45,18 @@ configure/node/done: scripts/hosts/node/package.json
 	@echo "configure: DuckDB for Node in $(@D)"
 	@mkdir -p $(@D) && cp $< $(@D)
 	@cd $(@D) && npm install --silent --no-audit --no-fund --no-package-lock || { echo "configure: no DuckDB for Node here, it is left out"; rm -rf node_modules; }
+	@touch $@
+
+# What checks the licences of crates and the advisories against them: two minutes, once, as it is compiled without optimising. Without it that
+# check is skipped, and said to be.
+CARGO_DENY := 0.20.2
+
+configure/deny/done:
+	@echo "configure: cargo-deny $(CARGO_DENY) in $(@D)"
+	@mkdir -p $(@D)
+	@CARGO_TARGET_DIR=$(@D)/target CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked --version $(CARGO_DENY) --root $(@D) cargo-deny \
+	  || echo "configure: no cargo-deny here, it is left out"
+	@rm -rf $(@D)/target
 	@touch $@
 
 configure/onnxruntime/done: scripts/onnxruntime.py configure/venv/done

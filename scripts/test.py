@@ -64,6 +64,7 @@ def lint(tally):
 
 
 def test(tally, profile):
+    tally.part("crates", [sys.executable, "scripts/deny.py", "configure/deny/bin/cargo-deny"], count_denied)
     extension = ROOT / "build" / profile / "cofi.duckdb_extension"
     cargo = ["cargo", "test", "--no-fail-fast"] + (["--release"] if profile == "release" else [])
     # The Rust tests have no extension to unpack the library from. SQL and process tests use the copy inside it.
@@ -104,6 +105,13 @@ def count_cargo(whole):
     passed, failed = (sum(int(closing[column]) for closing in closings) for column in (0, 1))
     ignored = re.findall(r"^test (.+) \.\.\. ignored", whole.stdout, re.MULTILINE)
     return passed, failed + started - len(closings), ignored
+
+
+def count_denied(whole):
+    """Counts the lines of deny.py, one a check."""
+    outcomes = re.findall(r"^(\S+) \.\.\. (ok|failed|skipped)(.*)$", whole.stdout, re.MULTILINE)
+    passed, failed = (sum(outcome == wanted for _, outcome, _ in outcomes) for wanted in ("ok", "failed"))
+    return passed, failed, [f"{name}{reason}" for name, outcome, reason in outcomes if outcome == "skipped"]
 
 
 def count_unittest(whole):

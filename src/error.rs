@@ -57,6 +57,15 @@ pub fn quoted(text: &str) -> String {
     format!("'{}{rest}'", shown.collect::<String>())
 }
 
+/// The characters up to which a number is written out.
+const LONGEST_NUMBER: usize = 20;
+
+/// A number as a message shows it: the shortest text that is the same number, `1e300` where digits would go on and on.
+pub fn number(value: impl fmt::Display + fmt::LowerExp) -> String {
+    let plain = value.to_string();
+    if plain.len() <= LONGEST_NUMBER { plain } else { format!("{value:e}") }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -66,5 +75,29 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_the_same() {
+        for (value, expected) in [
+            (0.7, "0.7"),
+            (-3.0, "-3"),
+            (1e300, "1e300"),
+            (-4e38, "-4e38"),
+            (1e-30, "1e-30"),
+            (1e9, "1000000000"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(number(value), expected);
+        }
+        assert_eq!(number(0.7f32), "0.7");
+        assert_eq!(number(f32::MAX), "3.4028235e38");
     }
 }

@@ -1,11 +1,13 @@
 //! The arguments of a table function, taken one by one until none is left.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 
 use duckdb::core::LogicalTypeId;
+use duckdb::ffi;
 use duckdb::vtab::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::store::ModelName;
 use crate::train::OptionValue;
 
@@ -59,8 +61,29 @@ impl Arguments {
     }
 }
 
+/// A value that the host hands over. The host's interface cuts a text at a NUL, and what is left of it is not what the caller said:
+/// no argument takes it.
+///
+/// # Safety
+/// `value` is one of the host's, not null, and is freed here.
+pub unsafe fn handed_over(value: ffi::duckdb_value) -> OptionValue {
+    // SAFETY: the caller's promise; the text is the host's to free.
+    let literal = unsafe {
+        let text = ffi::duckdb_value_to_string(value);
+        let literal = (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned());
+        ffi::duckdb_free(text.cast());
+        literal
+    };
+    match argument_value(Value::from(value)) {
+        OptionValue::Text(text) if literal != Some(format!("'{}'", text.replace('\'', "''"))) => {
+            OptionValue::Other(format!("{}, cut at a NUL character", quoted(&text)))
+        }
+        other => other,
+    }
+}
+
 /// A value of the host as plain data; what is neither number, text, truth value nor list goes as its text.
-pub fn argument_value(value: Value) -> OptionValue {
+fn argument_value(value: Value) -> OptionValue {
     use LogicalTypeId::{
         Bigint, Boolean, Decimal, Double, Float, Hugeint, Integer, List, Smallint, Tinyint, UBigint, UHugeint,
         UInteger, USmallint, UTinyint, Varchar,

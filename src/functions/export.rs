@@ -36,14 +36,14 @@ impl TableFunction for Export {
 
     fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let model = ModelName::parse(&arguments.positional_text("model")?)?;
-        let file = OutputFile::new(call.context, arguments.positional_text("path")?)?;
+        let file = OutputFile::new(call, arguments.positional_text("path")?)?;
         Ok((Self { model, file }, COLUMNS.to_vec()))
     }
 
     fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
         let model = call.database.model(call.caller.connection_id, &call.caller.search_path, &self.model)?;
         let (bytes, outputs) = onnx(&model, &self.model.name)?;
-        self.file.write(&bytes)?;
+        self.file.write(&call, &bytes)?;
         Ok(Cells::rows(
             &COLUMNS,
             vec![vec![

@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, quoted};
-use crate::functions::caller::Context;
+use crate::functions::caller::Caller;
+use crate::functions::table::{Call, Execution};
+use crate::store::Database;
 
 /// The most files of a writer that was broken off that are stepped over.
 const MOST_LEFTOVERS: u32 = 1000;
@@ -19,16 +21,10 @@ impl OutputFile {
     /// Checks that the caller's settings allow files, and that the text names one.
     ///
     /// # Errors
-    /// `enable_external_access` is off; an empty path, or one of a folder.
-    pub fn new(context: &Context, path: String) -> Result<Self> {
-        if context.setting("enable_external_access").is_some_and(|setting| setting.eq_ignore_ascii_case("false")) {
-            return Err(Error::new(format!(
-                "path = {}: no file is written while the setting enable_external_access is false; it can only be true from the \
-                 opening of the database on",
-                quoted(&path)
-            )));
-        }
+    /// `enable_external_access` is off, or the host's local files are; an empty path, or one of a folder.
+    pub fn new(call: &Call<'_>, path: String) -> Result<Self> {
         let file = Self { path };
+        file.check_open(call.database, call.caller)?;
         if file.path.is_empty() || file.path.ends_with(std::path::is_separator) {
             return Err(file.refused());
         }
@@ -44,8 +40,10 @@ impl OutputFile {
     /// name is replaced; a link stays, and what it points to is replaced.
     ///
     /// # Errors
-    /// A folder or device of that name; whatever the operating system says.
-    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+    /// Settings that do not allow files any more; a folder or device of that name; whatever the operating system says.
+    pub fn write(&self, call: &Execution, bytes: &[u8]) -> Result<()> {
+        // Asked again: the statement may have been prepared before.
+        self.check_open(&call.database, &call.caller)?;
         let target = fs::canonicalize(&self.path).unwrap_or_else(|_| PathBuf::from(&self.path));
         if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
             return Err(self.refused());
@@ -58,6 +56,16 @@ impl OutputFile {
             let _ = fs::remove_file(&part);
             failed(error)
         })
+    }
+
+    fn check_open(&self, database: &Database, caller: &Caller) -> Result<()> {
+        match database.reading(caller.connection_id)?.files_closed_by() {
+            None => Ok(()),
+            Some(setting) => Err(Error::new(format!(
+                "path = {}: no file is written while the setting {setting}, which lasts until the database is opened anew",
+                quoted(&self.path)
+            ))),
+        }
     }
 
     fn refused(&self) -> Error {

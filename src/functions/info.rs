@@ -25,9 +25,9 @@ impl TableFunction for Info {
         Ok((Self { library }, COLUMNS.to_vec()))
     }
 
-    fn start(&self, _call: Execution) -> Result<Box<dyn Rows>> {
+    fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
         let mut rows = vec![("cofi", env!("CARGO_PKG_VERSION").to_owned()), ("duckdb", host_version())];
-        match Library::load(self.library.as_deref()) {
+        match Library::load(&call.library(self.library.as_deref())?) {
             Ok(library) => {
                 rows.push(("onnxruntime", library.version().to_owned()));
                 rows.push(("library", library.path().display().to_string()));

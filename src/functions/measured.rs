@@ -60,7 +60,7 @@ impl Measured {
     /// A model that is not there; ratings of which none is whole.
     pub fn read(&self, call: &Execution) -> Result<Found> {
         let model = call.database.model(call.caller.connection_id, &call.caller.search_path, &self.model)?;
-        let predictor = predictor_of(&model, self.library.as_deref())?;
+        let predictor = predictor_of(&model, || call.library(self.library.as_deref()))?;
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
         let rows = read_measured(&session, &self.ratings, MeasuredRows::All, &model)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::graph::Engine;
 use crate::model::predictor;
-use crate::runtime::{Device, Library, OnnxEngine, Operators};
+use crate::runtime::{Device, Library, OnnxEngine, Operators, Wanted};
 use crate::score::Predictor;
 use crate::store::StoredModel;
 
@@ -13,10 +13,10 @@ use crate::store::StoredModel;
 ///
 /// # Errors
 /// A model with layers where no library can be used.
-pub fn predictor_of(model: &StoredModel, library: Option<&str>) -> Result<Predictor> {
+pub fn predictor_of(model: &StoredModel, wanted: impl FnOnce() -> Result<Wanted>) -> Result<Predictor> {
     predictor(Arc::clone(&model.embeddings), || {
         let engine: Arc<dyn Engine> =
-            Arc::new(OnnxEngine::new(Library::load(library)?, Device::Cpu, 1, Operators::Auto)?);
+            Arc::new(OnnxEngine::new(Library::load(&wanted()?)?, Device::Cpu, 1, Operators::Auto)?);
         Ok(engine)
     })
 }

@@ -10,6 +10,7 @@ use crate::functions::host::{Chunk, Type, Vector};
 use crate::functions::prediction::predictor_of;
 use crate::functions::table::{Call, Column, Execution, Rows, TableFunction, id_column};
 use crate::ids::{Id, UserIdx, Vocabulary};
+use crate::runtime::Wanted;
 use crate::score::{Interaction, Predictor, Scored};
 use crate::store::{ModelName, StoredModel};
 use crate::train::OptionValue;
@@ -62,7 +63,7 @@ impl TableFunction for RecommendAll {
                 self.name
             )));
         }
-        let library = self.library.clone();
+        let library = call.library(self.library.as_deref())?;
         let (k, remove_seen, next_user) = (self.k, self.remove_seen, AtomicUsize::new(0));
         let n_users = users_at_a_time(&model);
         Ok(Box::new(Recommended::new(Arc::new(Shared { model, library, k, remove_seen, n_users, next_user }))?))
@@ -89,7 +90,7 @@ fn users_at_a_time(model: &StoredModel) -> usize {
 /// What the threads of one execution share.
 struct Shared {
     model: Arc<StoredModel>,
-    library: Option<String>,
+    library: Wanted,
     k: usize,
     remove_seen: bool,
     /// How many users a thread takes.
@@ -111,7 +112,7 @@ struct Recommended {
 
 impl Recommended {
     fn new(shared: Arc<Shared>) -> Result<Self> {
-        let predictor = predictor_of(&shared.model, shared.library.as_deref())?;
+        let predictor = predictor_of(&shared.model, || Ok(shared.library.clone()))?;
         Ok(Self { shared, predictor, users: 0..0, rows: Vec::new(), written: 0 })
     }
 

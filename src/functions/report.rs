@@ -18,6 +18,7 @@ use crate::report::text::count;
 use crate::report::{
     BiasPicture, ConfusionPicture, EpochPoint, ItemMap, MapPoint, RatingError, Report as Pictures, html,
 };
+use crate::runtime::Wanted;
 use crate::score::{Baseline, Prediction, most_rated, principal_components};
 use crate::store::{
     MeasuredRows, ModelName, NamedColumns, Relation, Session, Source, StoredModel, Titles, list_history, read_measured,
@@ -56,7 +57,7 @@ impl TableFunction for Report {
 
     fn bind(call: &Call<'_>, mut arguments: Arguments) -> Result<(Self, Vec<Column>)> {
         let model = ModelName::parse(&arguments.positional_text("model")?)?;
-        let file = OutputFile::new(call.context, arguments.positional_text("path")?)?;
+        let file = OutputFile::new(call, arguments.positional_text("path")?)?;
         let (titles, ratings) = (arguments.named_text("titles")?, arguments.named_text("ratings")?);
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
@@ -75,7 +76,7 @@ impl TableFunction for Report {
 
     fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
         let page = html(&self.pictures(&call)?);
-        self.file.write(page.as_bytes())?;
+        self.file.write(&call, page.as_bytes())?;
         let row = vec![Cell::from(self.file.path()), Cell::Bigint(page.len() as i64)];
         Ok(Cells::rows(&COLUMNS, vec![row]))
     }
@@ -94,7 +95,7 @@ impl Report {
         let rows = self.rows(&session, &model)?;
         // Predicting may take long, and a training may be waiting.
         drop(session);
-        let judged = self.judged(&rows, &model)?;
+        let judged = judged(&rows, &model, || call.library(self.library.as_deref()))?;
         let names = Names { model: &model, titles };
         let levels = model.spec.levels.as_deref().filter(|levels| (2..=MOST_LEVELS).contains(&levels.len()));
         Ok(Pictures {
@@ -122,18 +123,22 @@ impl Report {
             None => Ok(held_out(session, model).unwrap_or_default()),
         }
     }
+}
 
-    fn judged(&self, rows: &[MeasuredRating], model: &StoredModel) -> Result<Vec<Judged>> {
-        let mut judged = Vec::with_capacity(rows.len());
-        predictor_of(model, self.library.as_deref())?.judge(
-            rows,
-            |row| (row.user, row.item.known()),
-            |row, Prediction { rating, level, .. }| {
-                judged.push(Judged { rating: row.value, prediction: rating, level });
-            },
-        )?;
-        Ok(judged)
-    }
+fn judged(
+    rows: &[MeasuredRating],
+    model: &StoredModel,
+    wanted: impl FnOnce() -> Result<Wanted>,
+) -> Result<Vec<Judged>> {
+    let mut judged = Vec::with_capacity(rows.len());
+    predictor_of(model, wanted)?.judge(
+        rows,
+        |row| (row.user, row.item.known()),
+        |row, Prediction { rating, level, .. }| {
+            judged.push(Judged { rating: row.value, prediction: rating, level });
+        },
+    )?;
+    Ok(judged)
 }
 
 /// The ratings that the training of a model held out, read again.

@@ -161,7 +161,7 @@ impl Request {
     /// # Errors
     /// A device that is not there, ratings that cannot be learned from, a stored model that cannot be continued.
     pub fn begin(&self, call: &Execution) -> Result<Begun> {
-        let library = Library::load(self.library.as_deref())?;
+        let library = Library::load(&call.library(self.library.as_deref())?)?;
         let device = self.device.resolve(library)?;
         let stored = match self.warm_start {
             true => Some(call.database.model(call.caller.connection_id, &call.caller.search_path, &self.model)?),

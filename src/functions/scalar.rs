@@ -14,6 +14,7 @@ use crate::functions::look_up::KnownPairs;
 use crate::functions::prediction::predictor_of;
 use crate::ids::{Id, IdKind};
 use crate::ratings::Intake;
+use crate::runtime::Wanted;
 use crate::score::Predictor;
 use crate::store::{Database, ModelName, StoredModel};
 
@@ -222,6 +223,9 @@ pub struct Loaded {
     /// Room for the pairs of a chunk.
     pub pairs: KnownPairs,
     predictor: Option<Predictor>,
+    /// The database instance, and the host's number of the calling connection.
+    caller: (Arc<Database>, u64),
+    /// The setting `cofi_onnxruntime`.
     library: Option<String>,
 }
 
@@ -242,7 +246,9 @@ impl Models {
         if !self.found.contains_key(name) {
             let Caller { connection_id, search_path } = &self.caller;
             let model = self.database.model(*connection_id, search_path, &ModelName::parse(name)?)?;
-            let loaded = Loaded { model, pairs: KnownPairs::default(), predictor: None, library: self.library.clone() };
+            let caller = (Arc::clone(&self.database), *connection_id);
+            let library = self.library.clone();
+            let loaded = Loaded { model, pairs: KnownPairs::default(), predictor: None, caller, library };
             self.found.insert(name.to_owned(), loaded);
         }
         self.found.get_mut(name).ok_or_else(|| Error::new("a model that was just looked up is gone"))
@@ -257,7 +263,11 @@ impl Loaded {
     pub fn predictor(&mut self) -> Result<&mut Predictor> {
         match &mut self.predictor {
             Some(predictor) => Ok(predictor),
-            empty => Ok(empty.insert(predictor_of(&self.model, self.library.as_deref())?)),
+            empty => {
+                let (named, (database, connection_id)) = (self.library.clone(), &self.caller);
+                let wanted = || Ok(Wanted { named, closed_by: database.reading(*connection_id)?.files_closed_by() });
+                Ok(empty.insert(predictor_of(&self.model, wanted)?))
+            }
         }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb::ffi;
-use duckdb::vtab::Value;
 
 use crate::error::{Error, Result};
-use crate::functions::arguments::{Arguments, argument_value};
+use crate::functions::arguments::{Arguments, handed_over};
 use crate::functions::caller::{Caller, Context};
 use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
 use crate::ids::IdKind;
+use crate::runtime::Wanted;
 use crate::store::Database;
 
 /// A column of a result.
@@ -72,6 +72,17 @@ pub struct Execution {
     pub caller: Caller,
 }
 
+impl Execution {
+    /// The library that the caller named when the call was bound, as far as that is allowed now.
+    ///
+    /// # Errors
+    /// The connections were released.
+    pub fn library(&self, named: Option<&str>) -> Result<Wanted> {
+        let closed_by = self.database.reading(self.caller.connection_id)?.files_closed_by();
+        Ok(Wanted { named: named.map(str::to_owned), closed_by })
+    }
+}
+
 /// Makes a table function known to the host.
 pub fn register<F: TableFunction>(connection: ffi::duckdb_connection, database: &Arc<Database>) -> Result<()> {
     let any = Type::Any.to_logical();
@@ -119,13 +130,13 @@ unsafe extern "C" fn bind<F: TableFunction>(info: ffi::duckdb_bind_info) {
         };
         let caller = context.caller();
         let positional = (0..F::POSITIONAL.len() as u64)
-            .map(|index| argument_value(Value::from(unsafe { ffi::duckdb_bind_get_parameter(info, index) })))
+            .map(|index| unsafe { handed_over(ffi::duckdb_bind_get_parameter(info, index)) })
             .collect();
         let mut named = BTreeMap::new();
         for name in F::named() {
             let value = unsafe { ffi::duckdb_bind_get_named_parameter(info, c_string(name).as_ptr()) };
             if !value.is_null() {
-                named.insert(name, argument_value(Value::from(value)));
+                named.insert(name, unsafe { handed_over(value) });
             }
         }
         let arguments = Arguments::new(F::POSITIONAL, positional, named);

@@ -40,7 +40,6 @@ pub(super) fn assemble<K: Key + Sync>(
     let (users, items) = (Indexed::new(pool, &users)?, Indexed::new(pool, &items)?);
     let mut valid = in_order(pool, held_out, &users, &items);
     let validation = in_order(pool, validation, &users, &items);
-    let any_held_out = !valid.is_empty();
 
     let starts = starts_of(users.counts.iter().map(|&count| count as usize));
     let cut = Cut::new(pool, with_parts(&mut train, &users, &items), &starts, |(users, items), rating| {
@@ -64,10 +63,7 @@ pub(super) fn assemble<K: Key + Sync>(
         Indexed { vocabulary: users, counts: user_counts, .. },
         Indexed { vocabulary: items, counts: item_counts, .. },
     ) = (users, items);
-    check_training_side(&train, &users, &items).map_err(|error| {
-        let way_out = "validation_fraction := 0 trains on all rows";
-        if any_held_out { Error::new(format!("{error}; {way_out}")) } else { error }
-    })?;
+    check_training_side(&train, &valid, &users, &items)?;
     check_weights(&train)?;
     train.normalise_weights();
     if !validation.is_empty() {

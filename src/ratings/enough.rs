@@ -1,7 +1,7 @@
 //! Whether there is enough to learn from, and what is missing.
 
-use super::{Ratings, Split};
-use crate::error::{Error, Result};
+use super::{HeldOutRating, Ratings, Split};
+use crate::error::{Error, Result, number};
 use crate::ids::Vocabulary;
 
 /// How much was read.
@@ -44,21 +44,38 @@ fn needed(totals: Totals) -> &'static str {
     }
 }
 
-/// Refuses ratings that have nothing to learn from, in their indices.
-pub(super) fn check_training_side(train: &Ratings, users: &Vocabulary, items: &Vocabulary) -> Result<()> {
+/// From here on neighbouring 32-bit floats are so far apart that ratings of one value may have been several.
+const COARSE: f32 = 1e6;
+
+/// Refuses ratings that have nothing to learn from, in their indices; `held_out` are those that a split took away.
+pub(super) fn check_training_side(
+    train: &Ratings,
+    held_out: &[HeldOutRating],
+    users: &Vocabulary,
+    items: &Vocabulary,
+) -> Result<()> {
     let first = |vocabulary: &Vocabulary| vocabulary.id(0).map(|id| id.to_string()).unwrap_or_default();
     let value = train.values.first().copied().unwrap_or_default();
     let n_ratings = train.len();
-    let only = if users.len() < 2 {
-        format!("user, {}", first(users))
+    let (only, is_split_to_blame) = if users.len() < 2 {
+        (format!("user, {}", first(users)), held_out.iter().any(|rating| rating.user.is_none()))
     } else if items.len() < 2 {
-        format!("item, {}", first(items))
+        (format!("item, {}", first(items)), held_out.iter().any(|rating| rating.item.is_none()))
     } else if train.values.iter().all(|other| *other == value) {
-        format!("value, {value}")
+        (format!("value, {}", number(value)), held_out.iter().any(|rating| rating.value != value))
     } else {
         return Ok(());
     };
-    Err(Error::new(format!("ratings: the {n_ratings} training ratings have only one {only}; expected at least two")))
+    let way_out = if is_split_to_blame {
+        "; validation_fraction := 0 trains on all rows"
+    } else if only.starts_with("value") && (value == 0.0 || value.abs() >= COARSE) {
+        "; as 32-bit floats, that is: where they differ by less, subtract a constant from the ratings or multiply them by one"
+    } else {
+        ""
+    };
+    Err(Error::new(format!(
+        "ratings: the {n_ratings} training ratings have only one {only}; expected at least two{way_out}"
+    )))
 }
 
 /// Refuses weights that leave nothing to learn from.
@@ -112,6 +129,29 @@ mod tests {
         let message = refused(builder(split, &[(kept, kept, 1.0), (kept, kept, 2.0), (out, out, 3.0)]));
         assert!(message.contains("only one user"), "{message}");
         assert!(message.ends_with("expected at least two; validation_fraction := 0 trains on all rows"), "{message}");
+    }
+
+    #[test]
+    fn a_way_out_that_does_not_lead_out_is_not_named() {
+        // One user, one item, one value in all of the table: training on all rows would not help.
+        let split = Split::Pairs { fraction: 0.5, seed: 1 };
+        let sides =
+            |out: bool| move |pair: &(i64, i64)| split.holds_out(Id::Integer(pair.0), Id::Integer(pair.1)) == Some(out);
+        let tail = "expected at least two";
+        type PairOf = fn(i64) -> (i64, i64);
+        let cases: [(PairOf, &str); 3] =
+            [(|n| (1, n), "only one user, 1"), (|n| (n, 1), "only one item, 1"), (|n| (n, n), "only one value, 3")];
+        for (pair, what) in cases {
+            let kept = (0..).map(pair).filter(sides(false)).take(3);
+            let out = (0..).map(pair).filter(sides(true)).take(3);
+            let rows: Vec<_> = kept.chain(out).map(|(user, item)| (user, item, 3.0)).collect();
+            let message = refused(builder(split, &rows));
+            assert!(message.contains(what) && message.ends_with(tail), "{message}");
+        }
+        let coarse = refused(builder(NOTHING, &[(1, 1, 1e9 + 1.0), (2, 2, 1e9 + 5.0)]));
+        assert!(coarse.contains("only one value, 1000000000;") && coarse.contains("as 32-bit floats"), "{coarse}");
+        let vanishing = refused(builder(NOTHING, &[(1, 1, 1e-300), (2, 2, 3e-300)]));
+        assert!(vanishing.contains("only one value, 0;") && vanishing.contains("multiply them by one"), "{vanishing}");
     }
 
     #[test]

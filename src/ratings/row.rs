@@ -1,7 +1,7 @@
 //! One row on its way in: what it must have, and what it may be.
 
 use super::Split;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::ids::Id;
 
 /// A row as it is read: a field is absent where it is NULL.
@@ -54,7 +54,7 @@ pub(super) fn place(user: Id<'_>, item: Id<'_>) -> String {
 /// No finite number, or none in the range of `f32`.
 #[inline]
 pub(super) fn check_rating(rating: f64) -> Result<f32> {
-    let refused = |allowed: &str, way_out: &str| Err(Error::argument("rating", rating, allowed, way_out));
+    let refused = |allowed: &str, way_out: &str| Err(Error::argument("rating", number(rating), allowed, way_out));
     if !rating.is_finite() {
         return refused("a finite number", "leave such rows out with WHERE isfinite(rating)");
     }
@@ -71,7 +71,7 @@ pub(super) fn check_rating(rating: f64) -> Result<f32> {
 /// As for [`check_rating`], or a number below 0.
 #[inline]
 pub(super) fn check_weight(weight: f64) -> Result<f32> {
-    let refused = |allowed: &str, way_out: &str| Err(Error::argument("weight", weight, allowed, way_out));
+    let refused = |allowed: &str, way_out: &str| Err(Error::argument("weight", number(weight), allowed, way_out));
     if !(weight.is_finite() && weight >= 0.0) {
         return refused("a finite number of at least 0", "leave such rows out, or give them the weight 0");
     }
@@ -128,6 +128,7 @@ mod tests {
         let finite = "expected a finite number; leave such rows out with WHERE isfinite(rating)";
         assert_eq!(rating(f64::NAN), format!("user 5, item 'it''s': rating = NaN: {finite}"));
         assert_eq!(rating(f64::NEG_INFINITY), format!("user 5, item 'it''s': rating = -inf: {finite}"));
+        assert!(rating(1e300).starts_with("user 5, item 'it''s': rating = 1e300: "));
         assert!(rating(4e38).ends_with("expected a number from -3.4e38 to 3.4e38; divide the ratings by a constant"));
     }
 

@@ -39,13 +39,12 @@ pub fn user_folder() -> Option<PathBuf> {
 pub fn unpacked(bundle: &Bundle, folder: &Path) -> Result<PathBuf> {
     let unusable = |error: io::Error| Error::new(format!("cache folder {}: {error}", folder.display()));
     make_private(folder).map_err(unusable)?;
-    let edition = format!("{}-{}", bundle.version, bundle.sha256.get(..16).unwrap_or(bundle.sha256));
-    let library = folder.join(format!("libonnxruntime.{edition}{}", env::consts::DLL_SUFFIX));
-    if open_plain(&library).is_ok_and(|mut file| bundle.is_in(&mut file)) {
+    let library = folder.join(file_name(bundle));
+    if is_there(bundle, &library) {
         return Ok(library);
     }
     remove_old_parts(folder);
-    replace(&folder.join(format!("NOTICES.{edition}.txt")), |file| {
+    replace(&folder.join(format!("NOTICES.{}.txt", edition(bundle))), |file| {
         io::copy(&mut bundle.read_notices()?, file).map_err(unusable)?;
         Ok(())
     })?;
@@ -53,6 +52,33 @@ pub fn unpacked(bundle: &Bundle, folder: &Path) -> Result<PathBuf> {
         bundle.write_library(file).map_err(|error| error.context(format!("cache folder {}", folder.display())))
     })?;
     Ok(library)
+}
+
+/// The path of the library in `folder` where it was unpacked before; nothing is written.
+///
+/// # Errors
+/// A folder that is not this user's own alone, or has no right copy.
+pub fn present(bundle: &Bundle, folder: &Path) -> Result<PathBuf> {
+    let unusable = |error: io::Error| Error::new(format!("cache folder {}: {error}", folder.display()));
+    let library = folder.join(file_name(bundle));
+    match check_private(folder).map_err(unusable)? && is_there(bundle, &library) {
+        true => Ok(library),
+        false => {
+            Err(Error::new(format!("cache folder {}: it has no copy yet and nothing may be written", folder.display())))
+        }
+    }
+}
+
+fn edition(bundle: &Bundle) -> String {
+    format!("{}-{}", bundle.version, bundle.sha256.get(..16).unwrap_or(bundle.sha256))
+}
+
+fn file_name(bundle: &Bundle) -> String {
+    format!("libonnxruntime.{}{}", edition(bundle), env::consts::DLL_SUFFIX)
+}
+
+fn is_there(bundle: &Bundle, library: &Path) -> bool {
+    open_plain(library).is_ok_and(|mut file| bundle.is_in(&mut file))
 }
 
 /// Writes a file beside `path`, and puts it there when it is complete.
@@ -92,7 +118,7 @@ fn remove_old_parts(folder: &Path) {
 /// Makes the folder with all above it, for this user alone.
 #[cfg(unix)]
 fn make_private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
     if let Some(above) = folder.parent() {
         fs::create_dir_all(above)?;
@@ -101,16 +127,40 @@ fn make_private(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let found = fs::symlink_metadata(folder)?;
-    // SAFETY: asks for a number and cannot fail.
-    let user = unsafe { libc::geteuid() };
-    if !found.is_dir() || found.uid() != user {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not a folder of this user's own"));
-    }
-    if found.mode() & 0o077 != 0 {
+    if !check_private(folder)? {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Whether nobody else can look into a folder of this user's own.
+///
+/// # Errors
+/// A folder that somebody else owns, or could put another one in the place of.
+#[cfg(unix)]
+fn check_private(folder: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let refused = |reason: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    let found = fs::symlink_metadata(folder)?;
+    if !found.is_dir() || found.uid() != user() {
+        return refused("not a folder of this user's own");
+    }
+    if let Some(above) = folder.parent() {
+        // What is renamed in there may be a link on the way: who may rename is what counts.
+        let above = fs::metadata(above)?;
+        let [is_sticky, is_for_all] = [0o1000, 0o002].map(|bit| above.mode() & bit != 0);
+        if ![0, user()].contains(&above.uid()) || is_for_all && !is_sticky {
+            return refused("others may rename what is in the folder above it");
+        }
+    }
+    Ok(found.mode() & 0o077 == 0)
+}
+
+#[cfg(unix)]
+fn user() -> u32 {
+    // SAFETY: asks for a number and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// Makes the folder with all above it; what is below the user's profile is private already.
@@ -119,13 +169,31 @@ fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).create(folder)
 }
 
-/// Opens an ordinary file, and no link to one.
+#[cfg(not(unix))]
+fn check_private(folder: &Path) -> io::Result<bool> {
+    fs::metadata(folder).map(|found| found.is_dir())
+}
+
+/// Opens an ordinary file that nobody else could change after it was checked, and no link to one.
 fn open_plain(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     private_file(&mut options);
     let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    if is_own(&file.metadata()?) { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// A folder that was open to all may hold what others own, have open, or know by another name.
+#[cfg(unix)]
+fn is_own(file: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    file.is_file() && file.uid() == user() && file.nlink() == 1 && file.mode() & 0o022 == 0
+}
+
+#[cfg(not(unix))]
+fn is_own(file: &fs::Metadata) -> bool {
+    file.is_file()
 }
 
 /// Follows no link; a new file is for this user alone. (A named pipe put there must not block the opening either.)

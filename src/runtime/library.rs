@@ -61,25 +61,47 @@ impl fmt::Display for Source {
     }
 }
 
+/// What a caller says about the library.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The path in the setting `cofi_onnxruntime`.
+    pub named: Option<String>,
+    /// The host's setting, in words, that keeps the caller from all files: none is loaded by name then, and none is written.
+    pub closed_by: Option<&'static str>,
+}
+
+impl Wanted {
+    /// This very library, by a caller who may have any.
+    pub fn named(path: &str) -> Self {
+        Self { named: Some(path.to_owned()), closed_by: None }
+    }
+}
+
 impl Library {
-    /// The library of this process, loaded now if none is; `setting` is the path that the setting names.
+    /// The library of this process, loaded now if none is.
     ///
     /// A failed attempt leaves it possible to load another one.
     ///
     /// # Errors
     /// No library anywhere; a file that is missing, no library, none of ONNX Runtime, of another machine, or too old;
-    /// a setting that names another library than the loaded one.
-    pub fn load(setting: Option<&str>) -> Result<&'static Library> {
-        let setting = setting.map(str::trim).filter(|path| !path.is_empty()).map(Path::new);
+    /// a setting that names another library than the loaded one, or any where the caller is kept from files.
+    pub fn load(wanted: &Wanted) -> Result<&'static Library> {
+        let setting = wanted.named.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Path::new);
         let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = LOADED.get() {
+        let loaded = LOADED.get();
+        let is_loaded = |path: &Path| loaded.is_some_and(|loaded| same_file(path, &loaded.path));
+        match (setting, wanted.closed_by) {
+            (Some(path), Some(setting)) if !is_loaded(path) => return Err(closed(path, setting)),
+            _ => {}
+        }
+        if let Some(loaded) = loaded {
             return match setting {
-                Some(path) if !same_file(path, &loaded.path) => Err(tied_to(&loaded.path, path)),
+                Some(path) if !is_loaded(path) => Err(tied_to(&loaded.path, path)),
                 _ => Ok(loaded),
             };
         }
         turn_telemetry_off();
-        let found = find(setting)?;
+        let found = find(setting, wanted.closed_by.is_none())?;
         if let Some(tied) = TIED.get()
             && *tied != found.path
         {
@@ -151,7 +173,7 @@ fn environment(path: &Path) -> std::result::Result<Environment, String> {
     builder.build().map_err(|error| error.message().to_owned())
 }
 
-fn find(setting: Option<&Path>) -> Result<Found> {
+fn find(setting: Option<&Path>, may_write: bool) -> Result<Found> {
     let named = setting.map(|path| (path.to_owned(), Source::Setting));
     let named = named.or_else(|| {
         let path = env::var_os(VARIABLE).filter(|path| !path.is_empty())?;
@@ -163,17 +185,17 @@ fn find(setting: Option<&Path>) -> Result<Found> {
         return Found::new(path, source, None);
     }
     match &BUNDLE {
-        Some(bundle) => unpack(bundle),
+        Some(bundle) => unpack(bundle, may_write),
         None => Err(Error::new(format!("no onnx runtime library: this build of cofi has none inside; {WAY_OUT}"))),
     }
 }
 
 /// The embedded library from the cache folder, or from memory where that folder cannot be used (no home, read-only,
-/// full, or mounted so that nothing in it may be executed).
-fn unpack(bundle: &'static Bundle) -> Result<Found> {
+/// full, or mounted so that nothing in it may be executed) or may not be written and has no right copy yet.
+fn unpack(bundle: &'static Bundle, may_write: bool) -> Result<Found> {
     let folder = cache::user_folder().ok_or_else(|| Error::new("the environment names no home folder"));
     let in_folder = folder
-        .and_then(|folder| cache::unpacked(bundle, &folder))
+        .and_then(|folder| if may_write { cache::unpacked(bundle, &folder) } else { cache::present(bundle, &folder) })
         .and_then(|path| Found::new(path, Source::Embedded, None));
     in_folder.or_else(|reason| {
         let nor_in_memory = |error| Error::new(format!("{reason}; and as a file in memory: {error}; {WAY_OUT}"));
@@ -282,6 +304,14 @@ fn own_file() -> Option<PathBuf> {
 
 fn same_file(path: &Path, loaded: &Path) -> bool {
     path == loaded || fs::canonicalize(path).is_ok_and(|path| path == loaded)
+}
+
+fn closed(path: &Path, setting: &str) -> Error {
+    Error::new(format!(
+        "cofi_onnxruntime = '{}': no library is loaded by its name while the setting {setting}; load it before that, with FROM \
+         cofi_info(), or leave the setting empty for the copy inside cofi",
+        path.display()
+    ))
 }
 
 fn tied_to(loaded: &Path, other: &Path) -> Error {

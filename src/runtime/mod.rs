@@ -23,7 +23,7 @@ mod session;
 mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
-pub use library::{Library, Source};
+pub use library::{Library, Source, Wanted};
 pub use provider::{Device, DeviceRequest, usable_devices};
 pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::{OnnxEngine, Operators};

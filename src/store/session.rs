@@ -62,6 +62,20 @@ impl Session {
         Ok(())
     }
 
+    /// The setting that keeps everybody from the host's local files, in words; `None` where they are open. It lasts as long as the
+    /// database is open. What cannot be asked is taken for closed.
+    ///
+    /// The names are whole, for a macro of the caller's could have the short ones.
+    pub fn files_closed_by(&self) -> Option<&'static str> {
+        let sql = "SELECT system.main.current_setting('enable_external_access')::INTEGER";
+        let answer = self.rows(sql, Vec::new()).ok().into_iter().flatten().flatten().next();
+        if !matches!(answer, Some(Value::Int(1))) {
+            return Some("enable_external_access is false");
+        }
+        // The host shows nobody which file systems are disabled, only what it refuses.
+        self.prepare("SELECT file FROM system.main.glob('')").err().map(|_| "disabled_filesystems has LocalFileSystem")
+    }
+
     /// Begins a transaction, which is rolled back unless it is committed.
     pub fn begin(&self) -> Result<Transaction<'_>> {
         self.execute("BEGIN TRANSACTION")?;

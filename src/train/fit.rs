@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::graph::optimiser::{Reach, Rule, accumulators};
 use crate::graph::{Engine, Program};
 use crate::model::{Objective, predictor, training_step};
@@ -17,7 +17,13 @@ use crate::train::plan::{Plan, WarmStart};
 use crate::train::report::EpochReport;
 use crate::train::schedule::StepSettings;
 use crate::train::states;
-use crate::train::validate::validate;
+use crate::train::validate::{error_of_mean, validate};
+
+/// A model that errs so many times more than the mean alone, in squared error, has not learned but diverged. Trainings that only began
+/// badly are far below.
+const SENSELESS: f64 = 1000.0;
+
+const NOT_FINITE: &str = "its numbers are no longer finite";
 
 /// A training under way: one call of [`Training::epoch`] an epoch, until [`Training::is_done`].
 pub struct Training {
@@ -133,7 +139,8 @@ impl Training {
     /// Learns from every training rating once, and scores the result on the validation rows.
     ///
     /// # Errors
-    /// A loss that is not a number any more; a failure of the engine. The training is then of no use.
+    /// A loss that is not a number any more, or after the last epoch one that makes no sense; a failure of the engine. The training is
+    /// then of no use.
     pub fn epoch(&mut self) -> Result<EpochReport> {
         let started = Instant::now();
         let total_steps = self.deal.per_epoch() as u64 * u64::from(self.config.epochs);
@@ -151,7 +158,7 @@ impl Training {
         let n_ratings = if is_sum { 1.0 } else { self.dataset.train.len() as f64 };
         let train_loss = loss_sum / n_ratings * self.loss_unit();
         if !train_loss.is_finite() {
-            return Err(diverged(self.epochs_done, &self.config));
+            return Err(diverged(self.epochs_done, &self.config, NOT_FINITE));
         }
         let valid = if self.dataset.valid.is_empty() {
             None
@@ -168,7 +175,36 @@ impl Training {
             self.note(loss, embeddings);
             scores
         };
-        Ok(EpochReport { epoch: self.epochs_done, train_loss, valid, seconds: started.elapsed().as_secs_f64() })
+        let report =
+            EpochReport { epoch: self.epochs_done, train_loss, valid, seconds: started.elapsed().as_secs_f64() };
+        if self.is_done() && self.best.is_none() {
+            self.check_sense(&report)?;
+        }
+        Ok(report)
+    }
+
+    /// Refuses a model whose numbers are finite and mean nothing: without a range nothing else holds them back.
+    fn check_sense(&self, last: &EpochReport) -> Result<()> {
+        let per_rating = match self.plan.model.objective {
+            Objective::MeanSquaredError => 1.0,
+            Objective::HalfSquaredSum => 2.0 / self.dataset.train.len() as f64,
+            Objective::CrossEntropy { .. } => return Ok(()),
+        };
+        if self.plan.scale.range().is_some() {
+            return Ok(());
+        }
+        let of_epoch = last.train_loss * per_rating;
+        let error = last.valid.map_or(of_epoch, |valid| of_epoch.min(valid.rmse.powi(2)));
+        let of_mean = error_of_mean(&self.dataset.train);
+        if error <= of_mean * SENSELESS {
+            return Ok(());
+        }
+        let reason = format!(
+            "its squared error, {}, is more than {SENSELESS} times the {} of the mean alone",
+            short(error),
+            short(of_mean)
+        );
+        Err(diverged(self.epochs_done, &self.config, &reason))
     }
 
     /// Takes up to `n_steps` steps, of single ratings as many as a batch would have, at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and
@@ -234,7 +270,7 @@ impl Training {
         states::embeddings(model, scale, levels, self.baseline.clone(), |name| {
             self.feeder.state(self.program.as_ref(), name)
         })
-        .map_err(|error| diverged(self.epochs_done, &self.config).with_source(error))
+        .map_err(|error| diverged(self.epochs_done, &self.config, NOT_FINITE).with_source(error))
     }
 
     /// Remembers an epoch that is better than all before it, where training may stop early.
@@ -254,10 +290,16 @@ impl Training {
     }
 }
 
-fn diverged(epoch: u32, config: &TrainConfig) -> Error {
+fn diverged(epoch: u32, config: &TrainConfig, reason: &str) -> Error {
     Error::new(format!(
-        "the training diverged in epoch {epoch}: its numbers are no longer finite; nothing is stored; lower learning_rate ({}) or \
-         init_std, raise eps, or give a y_range",
-        config.learning_rate
+        "the training diverged in epoch {epoch}: {reason}; nothing is stored; lower learning_rate ({}) or init_std, raise eps, or give a \
+         y_range",
+        number(config.learning_rate)
     ))
+}
+
+/// Three digits: more say nothing here.
+fn short(error: f64) -> String {
+    let three = format!("{error:.2e}");
+    three.parse().map_or(three, |rounded: f64| number(rounded))
 }

@@ -1,6 +1,6 @@
 //! From a configuration and ratings to everything that a training starts from.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::ids::{IdKind, Vocabulary};
 use crate::model::{Architecture, Biases, CLASS_OFFSETS, CLASS_WEIGHTS, Model, Objective, StepOptions};
 use crate::ratings::{Dataset, class_of};
@@ -45,7 +45,10 @@ impl Plan {
         if !(observed.0 <= dataset.lowest && dataset.highest <= observed.1) {
             return Err(Error::new(format!(
                 "warm_start: ratings from {} to {} are outside of the stored model's, which went from {} to {}; train without warm_start",
-                dataset.lowest, dataset.highest, observed.0, observed.1
+                number(dataset.lowest),
+                number(dataset.highest),
+                number(observed.0),
+                number(observed.1)
             )));
         }
         let scale = Scale::new(observed, config.y_range, config.loss == Loss::HalfSse)?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::quoted;
+use crate::error::{number, quoted};
 
 /// A value as the caller gave it, before anybody has looked whether it fits. In JSON it is what it is there: null, a truth value,
 /// a number, text or a list.
@@ -44,7 +44,7 @@ impl fmt::Display for OptionValue {
             OptionValue::Null => f.write_str("NULL"),
             OptionValue::Boolean(value) => write!(f, "{value}"),
             OptionValue::Integer(value) => write!(f, "{value}"),
-            OptionValue::Real(value) => write!(f, "{value}"),
+            OptionValue::Real(value) => f.write_str(&number(*value)),
             OptionValue::Text(value) => f.write_str(&quoted(value)),
             OptionValue::List(values) => {
                 let values: Vec<_> = values.iter().map(ToString::to_string).collect();

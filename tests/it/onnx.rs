@@ -13,14 +13,14 @@ use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Program, Shape, Step};
 use cofi::model::{Architecture, Biases, ITEM, Init, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::rng::Rng;
-use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators, usable_devices};
+use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators, Wanted, usable_devices};
 
 use crate::support::{assert_close, draws, floats, indices, scalars};
 
 /// The library of the tests; none, said on stderr, where there is none.
 pub fn library(test: &str) -> Option<&'static Library> {
     if env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty()) {
-        return Some(Library::load(None).unwrap());
+        return Some(Library::load(&Wanted::default()).unwrap());
     }
     let required = env::var_os("COFI_REQUIRE_ONNXRUNTIME").is_some_and(|value| value == "1");
     assert!(!required, "{test} needs ORT_DYLIB_PATH, the path of an ONNX Runtime library");

@@ -25,8 +25,9 @@ FROM range(1000) users(u), range(100) items(i)"""
 
 
 def connect(path=":memory:", **arguments):
-    """A database with the extension loaded."""
+    """A database with the extension loaded, that prints nothing however long a statement takes."""
     connection = duckdb.connect(str(path), config={"allow_unsigned_extensions": "true"}, **arguments)
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"LOAD '{EXTENSION}'")
     return connection
 

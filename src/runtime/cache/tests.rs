@@ -179,6 +179,58 @@ mod unix {
     }
 
     #[test]
+    fn a_copy_that_others_could_change_is_replaced() {
+        use std::os::unix::fs::MetadataExt;
+
+        let folder = Folder::new("others");
+        let bundle = bundle();
+        let path = unpacked(&bundle, &folder.cache()).unwrap();
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let own = inode();
+        assert_eq!((unpacked(&bundle, &folder.cache()).unwrap(), inode()), (path.clone(), own));
+        // Right bytes, but with another name outside, through which they may be wrong in a moment.
+        fs::hard_link(&path, folder.0.join("elsewhere")).unwrap();
+        unpacked(&bundle, &folder.cache()).unwrap();
+        assert_ne!(inode(), own);
+        let own = inode();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        unpacked(&bundle, &folder.cache()).unwrap();
+        assert_ne!(inode(), own);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_folder_above_that_all_may_write_is_refused() {
+        let folder = Folder::new("above");
+        let bundle = bundle();
+        let above = folder.cache().parent().unwrap().to_owned();
+        fs::create_dir_all(&above).unwrap();
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = unpacked(&bundle, &folder.cache()).unwrap_err().to_string();
+        assert!(error.ends_with("others may rename what is in the folder above it"), "{error}");
+        // In a folder like /tmp nobody can rename what others own.
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o1777)).unwrap();
+        unpacked(&bundle, &folder.cache()).unwrap();
+    }
+
+    #[test]
+    fn where_nothing_may_be_written_nothing_is() {
+        let folder = Folder::new("closed");
+        let bundle = bundle();
+        let error = present(&bundle, &folder.cache()).unwrap_err().to_string();
+        assert!(error.starts_with("cache folder ") && !folder.cache().exists(), "{error}");
+        let path = unpacked(&bundle, &folder.cache()).unwrap();
+        assert_eq!(present(&bundle, &folder.cache()).unwrap(), path);
+        fs::set_permissions(folder.cache(), fs::Permissions::from_mode(0o755)).unwrap();
+        let error = present(&bundle, &folder.cache()).unwrap_err().to_string();
+        assert!(error.ends_with("it has no copy yet and nothing may be written"), "{error}");
+        fs::set_permissions(folder.cache(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&path, b"wrong").unwrap();
+        present(&bundle, &folder.cache()).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"wrong");
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_made_is_an_error() {
         let error = unpacked(&bundle(), Path::new("/proc/cofi/cofi")).unwrap_err();
         assert!(error.to_string().starts_with("cache folder /proc/cofi/cofi: "), "{error}");

@@ -7,7 +7,7 @@ use std::{env, fs, io};
 
 use cofi::graph::Engine;
 use cofi::rng::Rng;
-use cofi::runtime::{Library, Source};
+use cofi::runtime::{Library, Source, Wanted};
 
 use super::{engine, library, random_step};
 use crate::support::{floats, indices};
@@ -26,14 +26,14 @@ fn child() {
         Err(error) => error.to_string(),
     };
     let mut out = io::stdout();
-    writeln!(out, "\nfirst: {}", answer(Library::load(Some(&first)))).unwrap();
-    let Ok(library) = Library::load(Some(&then)) else { return };
+    writeln!(out, "\nfirst: {}", answer(Library::load(&Wanted::named(&first)))).unwrap();
+    let Ok(library) = Library::load(&Wanted::named(&then)) else { return };
     writeln!(out, "then: {}", answer(Ok(library))).unwrap();
     let (step, initial, ..) = random_step(&mut Rng::new(1));
     let mut program = engine(library, 2).compile(&step, &initial, 1).unwrap();
     let outside = [floats("x", &[0.5]), indices("rows", &[1000]), floats("rate", &[0.1])];
     writeln!(out, "outside: {}", program.step(&outside).is_err()).unwrap();
-    writeln!(out, "again: {}", answer(Library::load(None))).unwrap();
+    writeln!(out, "again: {}", answer(Library::load(&Wanted::default()))).unwrap();
 }
 
 /// What [`child`] printed, by the word in front. Its stderr has to be empty, the library's own log included, and nothing
@@ -114,10 +114,15 @@ fn a_second_library_is_refused_and_the_first_one_under_another_name_is_not() {
     let name = "a_second_library_is_refused_and_the_first_one_under_another_name_is_not";
     let Some(library) = library(name) else { return };
     let path = library.path().to_str().unwrap();
-    assert!(Library::load(Some(path)).is_ok() && Library::load(Some("  ")).is_ok());
+    assert!(Library::load(&Wanted::named(path)).is_ok() && Library::load(&Wanted::named("  ")).is_ok());
     let detour = library.path().parent().unwrap().join(".").join(library.path().file_name().unwrap());
-    assert!(Library::load(detour.to_str()).is_ok());
-    let error = Library::load(Some("/elsewhere/libonnxruntime.so")).map(|_| ()).unwrap_err().to_string();
+    assert!(Library::load(&Wanted::named(detour.to_str().unwrap())).is_ok());
+    // Where files are closed the loaded one may still be named, and no other.
+    let closed = |path: &str| Wanted { closed_by: Some("locked is true"), ..Wanted::named(path) };
+    assert!(Library::load(&closed(path)).is_ok());
+    let error = Library::load(&closed("/elsewhere/libonnxruntime.so")).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("no library is loaded by its name while the setting locked is true"), "{error}");
+    let error = Library::load(&Wanted::named("/elsewhere/libonnxruntime.so")).map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("cofi_onnxruntime = '/elsewhere/libonnxruntime.so': this process has loaded"), "{error}");
     assert!(error.contains(path), "{error}");
 }
