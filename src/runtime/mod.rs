@@ -24,6 +24,7 @@ mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use library::{Library, Source};
+pub use onnx::lower;
 pub use provider::{Device, DeviceRequest, usable_devices};
 pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::{OnnxEngine, Operators};

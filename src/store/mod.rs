@@ -17,6 +17,7 @@ mod save;
 mod schema;
 mod session;
 mod source;
+mod stored;
 mod threads;
 mod titles;
 
@@ -31,5 +32,6 @@ pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
 pub use source::{Relation, Source, id_type};
+pub use stored::{LayerRows, ModelRows, SideRows, push_seen};
 pub use threads::Threads;
 pub use titles::Titles;

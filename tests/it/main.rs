@@ -3,8 +3,11 @@
 mod behaviour;
 mod classic;
 mod core;
+mod corpus;
 mod evaluators;
 mod fused;
+#[path = "../fuzz/src/lib.rs"]
+mod fuzzed;
 mod golden;
 mod gradients;
 mod metrics;
