@@ -112,7 +112,15 @@ impl SideRows {
     /// No row yet of a table of ids of a kind and so many factors a row.
     pub fn new(name: String, kind: IdKind, width: usize) -> Self {
         let (biases, deviations) = (Column::default(), Column::default());
-        Self { name, width, vocabulary: Vocabulary::new(kind), counts: Vec::new(), factors: Vec::new(), biases, deviations }
+        Self {
+            name,
+            width,
+            vocabulary: Vocabulary::new(kind),
+            counts: Vec::new(),
+            factors: Vec::new(),
+            biases,
+            deviations,
+        }
     }
 
     /// Takes the next rows, with the columns of `sql/load_side.sql`.

@@ -14,6 +14,7 @@ mod metrics;
 mod onnx;
 mod optimisers;
 mod pca;
+mod properties;
 mod recognise;
 mod reference;
 mod report;

@@ -32,7 +32,10 @@ fn names(bytes: &mut Bytes<'_>) {
         assert!((1..=3).contains(&(name.qualifiers().len() + 1)) && !name.table().is_empty());
         let sql = name.to_sql();
         assert_eq!(TableName::parse("ratings", &sql).unwrap(), *name, "{sql}");
-        assert_eq!(unquoted(&sql).as_deref(), Some([name.qualifiers(), &[name.table().to_owned()]].concat().as_slice()));
+        assert_eq!(
+            unquoted(&sql).as_deref(),
+            Some([name.qualifiers(), &[name.table().to_owned()]].concat().as_slice())
+        );
     });
     assert_eq!(unquoted(&quote_identifier(&text)), Some(vec![text.clone()]));
     check(text.parse::<DeviceRequest>(), "device", |_| ());
@@ -106,7 +109,10 @@ fn options(bytes: &mut Bytes<'_>) {
     assert!(batch >= 1 && (1..=4096).contains(&config.width_for(sizes.n_users)));
     for step in [0, sizes.n_train as u64 / 2, sizes.n_train as u64] {
         let now = config.schedule.at(step, sizes.n_train.max(1) as u64, config.learning_rate, config.betas);
-        assert!(now.learning_rate >= 0.0 && now.learning_rate <= config.learning_rate * 1.000_001, "{now:?} of {config:?}");
+        assert!(
+            now.learning_rate >= 0.0 && now.learning_rate <= config.learning_rate * 1.000_001,
+            "{now:?} of {config:?}"
+        );
         assert!((0.0..1.0).contains(&now.beta1), "{now:?}");
     }
 }
@@ -157,7 +163,11 @@ fn is_sound(config: &TrainConfig) {
 }
 
 /// A stored model's options are those that it was trained with, and giving them again changes nothing.
-fn is_read_back(config: &TrainConfig, taken: BTreeMap<String, OptionValue>, given: BTreeMap<&'static str, OptionValue>) {
+fn is_read_back(
+    config: &TrainConfig,
+    taken: BTreeMap<String, OptionValue>,
+    given: BTreeMap<&'static str, OptionValue>,
+) {
     let spec = Spec {
         options: taken,
         ratings: "ratings".to_owned(),

@@ -120,8 +120,13 @@ fn some_step(bytes: &mut Bytes<'_>) -> Result<(Step, bool)> {
 fn written_step(bytes: &mut Bytes<'_>) {
     let Random { mut graph, floats } = Random::graph(bytes);
     let value = floats[bytes.byte() as usize % floats.len()];
-    let Ok(loss) = graph.sum_all(value) else { return };
+    let Ok(mut loss) = graph.sum_all(value) else { return };
     let states: Vec<_> = STATES.iter().filter_map(|(name, _)| graph.named_node(name)).collect();
+    // A state that the loss does not depend on has no gradient.
+    for state in &states {
+        let sum = graph.sum_all(*state).unwrap();
+        loss = graph.add(loss, sum).unwrap();
+    }
     let gradients = gradients(&mut graph, loss, &states).unwrap();
     let mut updates = Vec::new();
     for (state, gradient) in states.iter().zip(gradients) {
@@ -232,8 +237,7 @@ struct Random {
 impl Random {
     fn graph(bytes: &mut Bytes<'_>) -> Self {
         let mut graph = Graph::new();
-        let rows =
-            ["user", "item"].map(|name| graph.input(name, Shape::vector(Dim::Batch), Element::Index).unwrap());
+        let rows = ["user", "item"].map(|name| graph.input(name, Shape::vector(Dim::Batch), Element::Index).unwrap());
         let mut floats = vec![
             graph.input("x", Shape::vector(Dim::Batch), Element::Float).unwrap(),
             graph.input("scale", Shape::scalar(), Element::Float).unwrap(),

@@ -101,7 +101,10 @@ fn predicts(model: &StoredModel, users: &[UserIdx]) {
         if let Some((lo, hi)) = embeddings.parts().range {
             // An end may be missed by the rounding of the span.
             let slack = (hi.abs() + lo.abs()) * f32::EPSILON;
-            assert!(scores.iter().all(|score| *score >= lo - slack && *score <= hi + slack), "{scores:?} in {lo} to {hi}");
+            assert!(
+                scores.iter().all(|score| *score >= lo - slack && *score <= hi + slack),
+                "{scores:?} in {lo} to {hi}"
+            );
         }
         if let Some(classes) = embeddings.parts().classes.as_ref() {
             let (low, high) = (classes.values()[0], classes.values()[classes.values().len() - 1]);

@@ -248,7 +248,8 @@ impl Side {
         };
         let factors: Float32Array = rows.iter().flat_map(|row| row.factors.iter().copied()).collect();
         let field = Arc::new(Field::new("item", DataType::Float32, true));
-        let lists = FixedSizeListArray::try_new_with_length(field, self.width as i32, Arc::new(factors), None, rows.len());
+        let lists =
+            FixedSizeListArray::try_new_with_length(field, self.width as i32, Arc::new(factors), None, rows.len());
         record_batch(vec![
             ids,
             Arc::new(rows.iter().map(|row| row.idx).collect::<Int32Array>()),
