@@ -22,7 +22,7 @@ connection.execute("CALL cofi_train('ratings', 4, epochs := 1, architecture := '
 before = connection.execute("SELECT cofi_predict(1, 2), cofi_predict(1, 2, 'layers')").fetchone()
 tried = []
 
-def panics(place, call, expected="COFI_FORCE_PANIC asks for it in {place}"):
+def panics(place, call, expected="COFI_FORCE_PANIC asks for it in {place}", before_again=None):
     os.environ["COFI_FORCE_PANIC"] = place
     try:
         connection.execute(call).fetchall()
@@ -34,6 +34,8 @@ def panics(place, call, expected="COFI_FORCE_PANIC asks for it in {place}"):
         del os.environ["COFI_FORCE_PANIC"]
     assert expected.replace("{place}", place) in told, f"{place}: {told}"
     assert connection.execute("SELECT 42").fetchone() == (42,), place
+    if before_again:
+        connection.execute(before_again).fetchall()
     connection.execute(call).fetchall()
     assert connection.execute("SELECT cofi_predict(1, 2), cofi_predict(1, 2, 'layers')").fetchone() == before, place
     tried.append(place)
@@ -52,11 +54,11 @@ SCALARS = {"cofi_predict": "1, 2", "cofi_baseline": "1, 2", "cofi_predict_proba"
 assert functions("table") == sorted(TABLES) and functions("scalar") == sorted([*SCALARS, "__cofi_read"])
 for name, arguments in TABLES.items():
     if name == "cofi_drop":
-        # It works once.
-        connection.execute("CALL cofi_train('ratings', 4, epochs := 1, model := 'nobody')").fetchall()
+        # A model can be dropped once, and is when the rows are asked for.
         for stage in ("bind", "init", "next"):
-            panics(f"cofi_drop {stage}", "FROM cofi_drop('nobody')")
-            connection.execute("CALL cofi_train('ratings', 4, epochs := 1, model := 'nobody')").fetchall()
+            trained = "CALL cofi_train('ratings', 4, epochs := 1, model := 'nobody')"
+            connection.execute(trained).fetchall()
+            panics(f"cofi_drop {stage}", "FROM cofi_drop('nobody')", before_again=trained)
         continue
     for stage in ("bind", "init", "next"):
         panics(f"{name} {stage}", f"FROM {name}({arguments})")
@@ -68,8 +70,9 @@ panics("scalar init", "SELECT cofi_predict(1, 2)")
 panics("thread init", "FROM cofi_models()")
 panics("rows next", "FROM cofi_models()")
 # Nobody can be told of a panic while something is dropped.
+n_models = len(connection.execute("FROM cofi_models()").fetchall())
 os.environ["COFI_FORCE_PANIC"] = "values drop"
-assert len(connection.execute("FROM cofi_models()").fetchall()) == 5
+assert len(connection.execute("FROM cofi_models()").fetchall()) == n_models > 0
 connection.execute("SELECT cofi_predict(1, 2)").fetchall()
 del os.environ["COFI_FORCE_PANIC"]
 assert connection.execute("SELECT cofi_predict(1, 2), cofi_predict(1, 2, 'layers')").fetchone() == before
@@ -83,9 +86,9 @@ TRAININGS = {"FactorisationStep": "", "ClassicPass": ", optimizer := 'classic_sg
 for kernel, options in TRAININGS.items():
     # A warm start reads the model as it was: what broke off must not have changed it.
     panics(f"{kernel} kernel", f"FROM cofi_train('ratings', 4, epochs := 1, model := 'other'{options})", "unexpected end")
-wide = "FROM cofi_train('(SELECT u AS user_id, i AS item_id, 1 + (u * i) % 5 AS rating FROM range(3000) a(u), range(40) b(i))', 32, epochs := 1, batch_size := 16384, model := 'other'"
-panics("thread kernel", wide + ")", "unexpected end")
-panics("thread kernel", wide + ", optimizer := 'classic_sgd')", "unexpected end")
+# Large enough for several threads.
+wide = "FROM cofi_train('(SELECT u AS user_id, i AS item_id, 1 + (u * i) % 5 AS rating FROM range(3000) a(u), range(40) b(i))', 32, epochs := 1, model := 'other'"
+panics("thread kernel", wide + ", batch_size := 16384)", "unexpected end")
 print(len(tried))
 """
 
@@ -108,13 +111,13 @@ print(len(connection.execute("FROM cofi_options()").fetchall()))
 
 class Panics(InFolder):
     def test_every_stage_of_every_function(self):
-        self.assertEqual(int(run(WORLD + FUNCTIONS, self.folder)), 15 * 3 + 8 + 4)
+        self.assertEqual(int(run(WORLD + FUNCTIONS, self.folder, RUST_BACKTRACE=0)), 15 * 3 + 8 + 4)
 
     def test_every_kernel(self):
-        self.assertEqual(int(run(WORLD + KERNELS, self.folder)), 7)
+        self.assertEqual(int(run(WORLD + KERNELS, self.folder, RUST_BACKTRACE=0)), 6)
 
     def test_loading(self):
-        self.assertGreater(int(run(LOADING)), 20)
+        self.assertGreater(int(run(LOADING, RUST_BACKTRACE=0)), 20)
 
 
 if __name__ == "__main__":
