@@ -1,4 +1,5 @@
-"""Runs the fuzzers of `tests/fuzz` with AddressSanitizer, one after the other, and then the edits of stored tables one by one; the last line counts.
+"""Runs the fuzzers of `tests/fuzz` with AddressSanitizer, one after the other, then a session in Python with AddressSanitizer, then the edits of stored
+tables one by one; the last line counts.
 
     fuzz.py [TARGET...]          FUZZ_SECONDS each (600), from the corpus in tests/fuzz/corpus
     fuzz.py --keep [TARGET...]   the same; what reaches code that the corpus did not is added to it afterwards
@@ -8,6 +9,7 @@ The stable compiler carries what it takes, but calls it unstable. An input that 
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -59,6 +61,29 @@ def keep(program, target):
     subprocess.run([program, CORPUS / target, SCRATCH / target, *options], env=environment(), stderr=subprocess.DEVNULL, check=True)
 
 
+def session(version, folder, extension):
+    """Whether a host with AddressSanitizer gets through `tests/sanitizer/session.py`; the runtime is gcc's, which has a library to be preloaded."""
+    runtime = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+    more = {"LD_PRELOAD": runtime, "COFI_EXTENSION": str(extension), "PYTHONMALLOC": "malloc"}
+    command = [str(ROOT / folder / "bin/python"), "tests/sanitizer/session.py", str(extension)]
+    whole = subprocess.run(command, cwd=ROOT, env={**environment(), **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    print(f"a sanitised session [duckdb {version}]: {whole.stdout.splitlines()[-1] if whole.returncode == 0 else 'failed'}", flush=True)
+    if whole.returncode != 0:
+        print(whole.stdout[-8000:])
+    return whole.returncode == 0
+
+
+def sanitized_extension(folder):
+    """The extension with the fuzzers' flags, packaged."""
+    built = SCRATCH / "extension"
+    built.mkdir(parents=True, exist_ok=True)
+    build("--example", "extension")
+    shutil.copy(folder / "examples/libextension.so", built / "libcofi.so")
+    extension = built / "cofi.duckdb_extension"
+    subprocess.run([ROOT / HOSTS["2.0.0"] / "bin/python", "scripts/package.py", built, extension], cwd=ROOT, check=True)
+    return extension
+
+
 def edits(version, folder):
     """All edits of stored tables, on one host: how many tests passed and failed."""
     python = [str(ROOT / folder / "bin/python"), "-m", "unittest", "discover", "--verbose"]
@@ -84,6 +109,10 @@ def main():
         if is_fine and "--keep" in sys.argv:
             keep(folder / target, target)
     if not asked:
+        extension = sanitized_extension(folder)
+        for version, host in HOSTS.items():
+            is_fine = session(version, host, extension)
+            passed, failed = passed + is_fine, failed + (not is_fine)
         for version, host in HOSTS.items():
             more = edits(version, host)
             passed, failed = passed + more[0], failed + more[1]
