@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release faults report_test lint check demo data bench bench-peers quality seeds clean clean_all
+.PHONY: help configure debug release test test_debug test_release faults fuzz report_test lint check demo data bench bench-peers quality seeds clean clean_all
 
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -81,6 +81,9 @@ test_debug: debug  ## the same with the debug build
 
 faults: release  ## kills, full disks, eight connections at once, a thousand databases: at most 15 minutes, both DuckDBs side by side
 	@$(PYTHON3) scripts/faults.py release
+
+fuzz: release  ## bad input with AddressSanitizer: FUZZ_SECONDS (600) for each of three fuzzers, then every edit of stored tables
+	@$(PYTHON3) scripts/fuzz.py
 
 # The pages that a Rust test leaves behind: an ordinary one, a large one, one that means harm.
 report_test: demo  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)

@@ -1,6 +1,8 @@
 """Turns the shared object that cargo built into an extension that DuckDB loads: the object and 534 bytes of footer.
 
-    package.py TARGET_FOLDER OUT
+    package.py TARGET_FOLDER OUT [--panics]
+
+A library that panics where it is asked to (Cargo.toml, `force-panic`) is refused without `--panics`.
 
 The footer is DuckDB's: a WebAssembly custom section named duckdb_signature, then eight fields of 32 bytes (the last is
 the number 4, before it the platform, the C API's version, the extension's version and the kind of ABI; three are empty),
@@ -17,6 +19,9 @@ import tempfile
 # The oldest DuckDB whose table of C API functions has all that the bindings read. `extension.rs` asks for the same.
 C_API_VERSION = "v1.5.6"
 
+# What only a library with the feature `force-panic` has in it.
+PANICS = b"COFI_FORCE_PANIC"
+
 OBJECTS = {"linux": "libcofi.so", "osx": "libcofi.dylib", "windows": "cofi.dll"}
 
 
@@ -25,6 +30,8 @@ def main() -> None:
     version = "v" + re.search(r'^version = "(.+)"', pathlib.Path("Cargo.toml").read_text(), re.MULTILINE).group(1)
     system, machine = host_platform()
     shared_object = (target_folder / OBJECTS[system]).read_bytes()
+    if PANICS in shared_object and "--panics" not in sys.argv:
+        sys.exit("package: this library panics where it is asked to: that is for tests alone, build it without the feature force-panic")
     write_atomically(out, shared_object + footer(version, C_API_VERSION, f"{system}_{machine}"))
     size = out.stat().st_size / 1e6
     print(f"{out}: cofi {version} for {system}_{machine}, DuckDB's C API {C_API_VERSION}, {size:.1f} MB")

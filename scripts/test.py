@@ -68,11 +68,9 @@ def test(tally, profile):
     extension = ROOT / "build" / profile / "cofi.duckdb_extension"
     cargo = ["cargo", "test", "--no-fail-fast"] + (["--release"] if profile == "release" else [])
     # The Rust tests have no extension to unpack the library from. SQL and process tests use the copy inside it.
-    onnxruntime = ROOT / "configure/onnxruntime"
-    library = re.search("^file=(.+)$", (onnxruntime / "manifest.txt").read_text(), re.MULTILINE).group(1)
     environment = {"COFI_EXTENSION": str(extension), "XDG_CACHE_HOME": str(ROOT / "build/cache")}
     tally.part(
-        "Rust tests", cargo, count_cargo, COFI_REQUIRE_ONNXRUNTIME="1", ORT_DYLIB_PATH=str(onnxruntime / library)
+        "Rust tests", cargo, count_cargo, COFI_REQUIRE_ONNXRUNTIME="1", ORT_DYLIB_PATH=str(onnxruntime_library())
     )
     sanitized(tally)
     tally.part("SQL tests [both DuckDBs]", ["cargo", "run", "--quiet", *HOST_TESTS], count_cargo, **environment)
@@ -83,6 +81,27 @@ def test(tally, profile):
         # The short form of `make faults`.
         command = [*python, "--start-directory", "tests/faults", "--pattern", "*.py"]
         tally.part(f"fault tests [duckdb {version}]", command, count_unittest, **environment)
+    panics(tally, environment)
+
+
+def onnxruntime_library():
+    """The library that the extension embeds."""
+    onnxruntime = ROOT / "configure/onnxruntime"
+    return onnxruntime / re.search("^file=(.+)$", (onnxruntime / "manifest.txt").read_text(), re.MULTILINE).group(1)
+
+
+def panics(tally, environment):
+    """What becomes of a panic, with an extension that has some on purpose: a build of its own, which no release can be."""
+    extension = ROOT / "build/forced/cofi.duckdb_extension"
+    tally.part("an extension that panics", ["cargo", "build", "--profile", "forced", "--features", "force-panic"], count_status)
+    library = str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "forced")
+    package = [str(ROOT / HOSTS["2.0.0"] / "bin/python"), "scripts/package.py", library, str(extension)]
+    # Packaged as a release it is refused.
+    tally.part("its packaging as a release", ["sh", "-c", '! "$@"', "sh", *package], count_status)
+    tally.part("its packaging for tests", [*package, "--panics"], count_status)
+    for version, folder in HOSTS.items():
+        command = [str(ROOT / folder / "bin/python"), "-m", "unittest", "discover", "--verbose", "--start-directory", "tests/panics", "--pattern", "*.py"]
+        tally.part(f"panics [duckdb {version}]", command, count_unittest, **{**environment, "COFI_EXTENSION": str(extension)})
 
 
 def sanitized(tally):

@@ -47,14 +47,19 @@ impl Error {
 /// The characters of a text that a message repeats.
 const LONGEST_QUOTE: usize = 300;
 
-/// A text in single quotes as a message shows it: no longer than needed, and characters that a terminal would act on are spelt out.
+/// A text in single quotes as a message shows it.
 pub fn quoted(text: &str) -> String {
+    format!("'{}'", shown(text))
+}
+
+/// A text as a message shows it: no longer than needed, and characters that a terminal would act on are spelt out.
+pub fn shown(text: &str) -> String {
     let shown = text.chars().take(LONGEST_QUOTE).map(|character| match character.is_control() {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     });
     let rest = if text.chars().nth(LONGEST_QUOTE).is_some() { "..." } else { "" };
-    format!("'{}{rest}'", shown.collect::<String>())
+    shown.collect::<String>() + rest
 }
 
 /// The characters up to which a number is written out.

@@ -28,7 +28,7 @@ pub unsafe extern "C" fn cofi_init_c_api(
             unsafe { set_error(info, message.as_ptr()) };
         }
     };
-    contain(report, || {
+    contain("extension", "load", report, || {
         // SAFETY: the caller's promise.
         is_loaded = unsafe { load(info, access) }?;
         Ok(())

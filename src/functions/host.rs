@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use duckdb::ffi;
 
 use crate::error::{Error, Result};
+use crate::runtime::panic_if_asked;
 
 /// The type of a column or of a scalar's argument or result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +108,13 @@ impl Drop for Logical {
     }
 }
 
-/// Runs a callback of the host: an error or a panic becomes a message, and nothing unwinds into C.
-pub fn contain(report: impl FnOnce(&CStr), callback: impl FnOnce() -> Result<()>) {
-    let message = match catch_unwind(AssertUnwindSafe(callback)) {
+/// Runs a callback of the host, a stage of what has a name: an error or a panic becomes a message, and nothing unwinds into C.
+pub fn contain(name: &str, stage: &str, report: impl FnOnce(&CStr), callback: impl FnOnce() -> Result<()>) {
+    let asked = || {
+        panic_if_asked(name, stage);
+        callback()
+    };
+    let message = match catch_unwind(AssertUnwindSafe(asked)) {
         Ok(Ok(())) => return,
         Ok(Err(error)) => chain(&error),
         Err(panic) => format!("cofi failed unexpectedly (please report it): {}", panic_message(panic.as_ref())),
@@ -130,7 +135,9 @@ pub unsafe extern "C" fn drop_box<T: Send>(pointer: *mut c_void) {
     // A destructor has nobody to report to; that it does not unwind into C is what matters.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the caller's promise.
-        drop(unsafe { Box::from_raw(pointer.cast::<T>()) });
+        let value = unsafe { Box::from_raw(pointer.cast::<T>()) };
+        panic_if_asked("values", "drop");
+        drop(value);
     }));
 }
 

@@ -1,6 +1,6 @@
 //! The tables of ratings that callers name: found, or the reason why one that the caller may see cannot be read.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::functions::caller::Visibility;
 use crate::functions::table::Call;
 use crate::store::{NamedColumns, Relation, Session, Source, is_missing};
@@ -46,23 +46,24 @@ pub fn find<T>(
     let relation = Relation::parse(argument, text)?;
     let Relation::Named(name) = &relation else { return look_up(relation) };
     let name = name.clone();
+    let shown = quoted(&name.to_string());
     let place = session.current_place()?;
     let visible = call.context.look_up(&name, &place);
     if visible == Some(Visibility::Temporary) {
         return Err(Error::new(format!(
-            "{argument} = '{name}': a temporary table or view cannot be read: cofi reads through a connection of its own, which does not \
+            "{argument} = {shown}: a temporary table or view cannot be read: cofi reads through a connection of its own, which does not \
              see it; make it a permanent one (CREATE TABLE ... AS FROM {name}), drop it if it only hides one of that name, or give its \
              query in parentheses"
         )));
     }
     look_up(relation).map_err(|error| match (is_missing(&error), visible) {
         (true, Some(_)) if !session.knows(name.table()).unwrap_or(true) => Error::new(format!(
-            "{argument} = '{name}': the table was created by this transaction, which is not yet committed: cofi reads through a \
+            "{argument} = {shown}: the table was created by this transaction, which is not yet committed: cofi reads through a \
              connection of its own, which does not see it; COMMIT first"
         )),
-        (true, None) => Error::new(format!("{argument} = '{name}': there is no such table or view")).with_source(error),
+        (true, None) => Error::new(format!("{argument} = {shown}: there is no such table or view")).with_source(error),
         // A view over a table that is gone, say, in the host's own words.
-        (true, Some(_)) => error.context(format_args!("{argument} = '{name}'")),
+        (true, Some(_)) => error.context(format_args!("{argument} = {shown}")),
         (false, _) => error,
     })
 }

@@ -323,7 +323,7 @@ pub fn register<F: ScalarFunction>(connection: ffi::duckdb_connection, database:
 unsafe extern "C" fn init(info: ffi::duckdb_init_info) {
     // SAFETY (all blocks of this function): `info` is the host's for this callback; the extra info is what `register` set.
     let report = |message: &CStr| unsafe { ffi::duckdb_scalar_function_init_set_error(info, message.as_ptr()) };
-    contain(report, || {
+    contain("scalar", "init", report, || {
         let registered = unsafe { &*ffi::duckdb_scalar_function_init_get_extra_info(info).cast::<Registered>() };
         let context = unsafe {
             let mut context = std::ptr::null_mut();
@@ -351,7 +351,7 @@ unsafe extern "C" fn call<F: ScalarFunction>(
     // SAFETY (all blocks of this function): the arguments are the host's for this callback; extra info and state are what
     // `register` and `init` set, the chunk's columns have the types that were registered, and the state belongs to this thread.
     let report = |message: &CStr| unsafe { ffi::duckdb_scalar_function_set_error(info, message.as_ptr()) };
-    contain(report, || {
+    contain(F::NAME, "call", report, || {
         let registered = unsafe { &*ffi::duckdb_scalar_function_get_extra_info(info).cast::<Registered>() };
         let models = unsafe { &mut *ffi::duckdb_scalar_function_get_state(info).cast::<Models>() };
         let input = unsafe { Input::new(&Chunk::new(input), &registered.parameters) };

@@ -10,7 +10,7 @@ use crate::functions::arguments::{Arguments, handed_over};
 use crate::functions::caller::{Caller, Context};
 use crate::functions::host::{Chunk, Type, Vector, c_string, contain, drop_box};
 use crate::ids::IdKind;
-use crate::runtime::Wanted;
+use crate::runtime::{Wanted, panic_if_asked};
 use crate::store::Database;
 
 /// A column of a result.
@@ -121,7 +121,7 @@ struct Bound<F> {
 unsafe extern "C" fn bind<F: TableFunction>(info: ffi::duckdb_bind_info) {
     // SAFETY (all blocks of this function): `info` is the host's for this callback, and its extra info is what `register` set.
     let report = |message: &std::ffi::CStr| unsafe { ffi::duckdb_bind_set_error(info, message.as_ptr()) };
-    contain(report, || {
+    contain(F::NAME, "bind", report, || {
         let database = unsafe { &*ffi::duckdb_bind_get_extra_info(info).cast::<Arc<Database>>() };
         let context = unsafe {
             let mut context = std::ptr::null_mut();
@@ -165,7 +165,7 @@ unsafe extern "C" fn init<F: TableFunction>(info: ffi::duckdb_init_info) {
     // SAFETY (all blocks of this function): `info` is the host's for this callback; extra info and bind data are what
     // `register` and `bind` set.
     let report = |message: &std::ffi::CStr| unsafe { ffi::duckdb_init_set_error(info, message.as_ptr()) };
-    contain(report, || {
+    contain(F::NAME, "init", report, || {
         let database = unsafe { &*ffi::duckdb_init_get_extra_info(info).cast::<Arc<Database>>() };
         let bound = unsafe { &*ffi::duckdb_init_get_bind_data(info).cast::<Bound<F>>() };
         let execution = Execution { database: Arc::clone(database), caller: bound.caller.clone() };
@@ -184,7 +184,7 @@ unsafe extern "C" fn init<F: TableFunction>(info: ffi::duckdb_init_info) {
 unsafe extern "C" fn init_of_thread(info: ffi::duckdb_init_info) {
     // SAFETY (all blocks of this function): `info` is the host's for this callback.
     let report = |message: &std::ffi::CStr| unsafe { ffi::duckdb_init_set_error(info, message.as_ptr()) };
-    contain(report, || {
+    contain("thread", "init", report, || {
         let of_thread: Box<OfThread> = Box::default();
         unsafe {
             ffi::duckdb_init_set_init_data(info, Box::into_raw(of_thread).cast(), Some(drop_box::<OfThread>));
@@ -197,8 +197,9 @@ unsafe extern "C" fn next(info: ffi::duckdb_function_info, output: ffi::duckdb_d
     // SAFETY (all blocks of this function): `info` and `output` are the host's for this callback; the init data is what
     // `init` set, and that of the thread, which no other thread uses, what `init_of_thread` set.
     let report = |message: &std::ffi::CStr| unsafe { ffi::duckdb_function_set_error(info, message.as_ptr()) };
-    contain(report, || {
+    contain("rows", "next", report, || {
         let running = unsafe { &*ffi::duckdb_function_get_init_data(info).cast::<Running>() };
+        panic_if_asked(running.name, "next");
         let mut chunk = unsafe { Chunk::new(output) };
         chunk.set_len(0);
         let of_all = || running.rows.lock().unwrap_or_else(PoisonError::into_inner);

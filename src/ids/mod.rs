@@ -13,7 +13,7 @@ mod vocabulary;
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 
 pub use builder::{InOrder, VocabularyBuilder};
 pub use vocabulary::{Texts, Vocabulary};
@@ -82,7 +82,7 @@ impl fmt::Display for Id<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Id::Integer(number) => write!(f, "{number}"),
-            Id::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Id::Text(text) => f.write_str(&quoted(&text.replace('\'', "''"))),
         }
     }
 }

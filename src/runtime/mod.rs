@@ -10,6 +10,7 @@ mod elf;
 mod evaluator;
 mod export;
 mod float_mode;
+mod forced;
 mod fused;
 mod inputs;
 mod library;
@@ -23,7 +24,9 @@ mod session;
 mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
+pub use forced::panic_if_asked;
 pub use library::{Library, Source, Wanted};
+pub use onnx::lower;
 pub use provider::{Device, DeviceRequest, usable_devices};
 pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::{OnnxEngine, Operators};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::graph::{Dim, Engine, Graph, Shape, Step};
 use crate::runtime::library::Library;
 use crate::runtime::session::{OnnxEngine, Operators};
@@ -56,12 +56,7 @@ impl FromStr for DeviceRequest {
             other => other.strip_prefix("cuda:").and_then(gpu_number).map(|index| DeviceRequest::Cuda(Some(index))),
         };
         request.ok_or_else(|| {
-            Error::argument(
-                "device",
-                format_args!("'{text}'"),
-                "'auto', 'cpu', 'cuda' or a numbered GPU ('cuda:1')",
-                "",
-            )
+            Error::argument("device", quoted(text), "'auto', 'cpu', 'cuda' or a numbered GPU ('cuda:1')", "")
         })
     }
 }

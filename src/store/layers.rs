@@ -10,7 +10,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::score::{Classes, Interaction, Layer, Layers, Parts};
 
 const WEIGHTS: &str = "weights";
@@ -77,7 +77,7 @@ pub(super) fn parts_of(mut tensors: Vec<Tensor>) -> Result<(Interaction, Option<
         _ => return Err(Error::new("the classes have lost a tensor")),
     };
     if let Some(Tensor { name, .. }) = tensors.first() {
-        return Err(Error::new(format!("there is a tensor '{name}' that no model has")));
+        return Err(Error::new(format!("there is a tensor {} that no model has", quoted(name))));
     }
     let interaction = if layers.is_empty() { Interaction::Dot } else { Interaction::Layers(Layers::new(layers)?) };
     Ok((interaction, classes))

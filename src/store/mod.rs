@@ -18,6 +18,7 @@ mod save;
 mod schema;
 mod session;
 mod source;
+mod stored;
 mod threads;
 mod titles;
 
@@ -32,5 +33,6 @@ pub use save::{NewModel, save_model};
 pub use schema::{ModelVersion, Store};
 pub use session::{Session, Transaction, host_version, is_missing, text};
 pub use source::{Relation, Source, id_type};
+pub use stored::{LayerRows, ModelRows, SideRows, push_seen};
 pub use threads::Threads;
 pub use titles::Titles;

@@ -2,7 +2,7 @@
 
 use duckdb::types::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::store::names::{ModelName, fill, quote_identifier};
 use crate::store::session::{Session, is_missing, text};
 
@@ -102,7 +102,7 @@ impl Store {
         if names.contains(&name) {
             return Error::new(format!("model '{name}' was stored in this very moment; run the statement again"));
         }
-        let names: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
+        let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
         let known = match names.as_slice() {
             [] => "nothing is trained there yet".to_owned(),
             names => format!("there are: {}", names.join(", ")),

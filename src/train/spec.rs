@@ -68,6 +68,9 @@ mod tests {
         let options = [
             ("epochs", OptionValue::Integer(5)),
             ("l2", OptionValue::Real(1.0)),
+            // One that a quick parser reads one bit off.
+            ("init_std", OptionValue::Real(3.909149582643822e-308)),
+            ("learning_rate", OptionValue::Real(0.1 + 0.2)),
             ("seed", OptionValue::Integer(i64::MAX)),
             ("loss", OptionValue::Text("mse".to_owned())),
             ("y_range", OptionValue::List(vec![OptionValue::Integer(0), OptionValue::Real(5.5)])),
@@ -89,7 +92,7 @@ mod tests {
         let json = spec.to_json().unwrap();
         assert_eq!(Spec::from_json(&json).unwrap(), spec);
         assert!(
-            json.starts_with(r#"{"bias":true,"epochs":5,"l2":1.0,"loss":"mse","seed":9223372036854775807,"#),
+            json.starts_with(r#"{"bias":true,"epochs":5,"init_std":3.909149582643822e-308,"l2":1.0,"learning_rate":0.30000000000000004,"loss":"mse","#),
             "{json}"
         );
         assert!(Spec::from_json("{}").is_err());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{number, quoted};
+use crate::error::{number, quoted, shown};
 
 /// A value as the caller gave it, before anybody has looked whether it fits. In JSON it is what it is there: null, a truth value,
 /// a number, text or a list.
@@ -50,7 +50,7 @@ impl fmt::Display for OptionValue {
                 let values: Vec<_> = values.iter().map(ToString::to_string).collect();
                 write!(f, "[{}]", values.join(", "))
             }
-            OptionValue::Other(value) => f.write_str(value),
+            OptionValue::Other(value) => f.write_str(&shown(value)),
         }
     }
 }

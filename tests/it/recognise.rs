@@ -5,6 +5,8 @@ use cofi::graph::{Graph, Node, NodeId, Op, Step};
 use cofi::model::{Architecture, Biases, Mlp, Model, Objective, StepOptions, training_step};
 use cofi::runtime::{Factorisation, StepRule, recognise};
 
+use crate::fuzzed::copies::with_node;
+
 const ADAMW: Rule = Rule::AdamW { beta2: 0.99, eps: 1e-5 };
 const ADAM: Rule = Rule::Adam { beta2: 0.999, eps: 1e-8 };
 
@@ -112,7 +114,7 @@ fn a_step_that_differs_in_a_node_is_not_recognised() {
             let changes = changes(&step.graph, id);
             assert!(!changes.is_empty(), "{} is not changed", step.graph.nodes()[id].op.name());
             for op in changes {
-                let changed = with_node(&step, id, op.clone());
+                let changed = with_node(&step, id, &op).unwrap();
                 match recognise(&changed) {
                     None => n_changed += 1,
                     Some(found) => {
@@ -199,46 +201,6 @@ fn mapped(op: &Op, map: impl Fn(NodeId) -> NodeId) -> Op {
         Op::Broadcast { value, like } => Op::Broadcast { value: map(value), like: map(like) },
         op => op,
     }
-}
-
-/// The same step but for the node `changed`.
-fn with_node(step: &Step, changed: usize, op: Op) -> Step {
-    let mut graph = Graph::new();
-    for (id, node) in step.graph.iter() {
-        let op = if id.index() == changed { op.clone() } else { node.op.clone() };
-        push(&mut graph, node, op);
-    }
-    Step { graph, ..step.clone() }
-}
-
-fn push(graph: &mut Graph, node: &Node, op: Op) {
-    let found = match op {
-        Op::Input { name } => graph.input(&name, node.shape.clone(), node.element),
-        Op::State { name } => graph.state(&name, node.shape.clone()),
-        Op::Constant(value) => Ok(graph.constant(value)),
-        Op::Add(a, b) => graph.add(a, b),
-        Op::Sub(a, b) => graph.sub(a, b),
-        Op::Mul(a, b) => graph.mul(a, b),
-        Op::Div(a, b) => graph.div(a, b),
-        Op::Sqrt(a) => graph.sqrt(a),
-        Op::Sigmoid(a) => graph.sigmoid(a),
-        Op::Relu(a) => graph.relu(a),
-        Op::Sign(a) => graph.sign(a),
-        Op::Exp(a) => graph.exp(a),
-        Op::MatMul { a, b, transpose_a, transpose_b } => graph.matmul(a, b, transpose_a, transpose_b),
-        Op::LogSoftmax(a) => graph.log_softmax(a),
-        Op::OneHot { rows, n_columns } => graph.one_hot(rows, n_columns),
-        Op::Gather { table, rows } => graph.gather(table, rows),
-        Op::ScatterAdd { rows, values, n_rows } => graph.scatter_add(rows, values, n_rows),
-        Op::SumColumns(a) => graph.sum_columns(a),
-        Op::RepeatColumns { values, n_columns } => graph.repeat_columns(values, n_columns),
-        Op::SumRows(a) => graph.sum_rows(a),
-        Op::RepeatRows { values, like } => graph.repeat_rows(values, like),
-        Op::SumAll(a) => graph.sum_all(a),
-        Op::Broadcast { value, like } => graph.broadcast(value, like),
-        Op::Count(a) => Ok(graph.count(a)),
-    };
-    found.unwrap();
 }
 
 fn dot() -> Model {

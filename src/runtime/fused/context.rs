@@ -9,6 +9,7 @@ use ort::value::{PrimitiveTensorElementType, TensorElementType, ValueRefMut};
 use crate::kernels::Pool;
 use crate::kernels::factorisation::{History, Reach, Settings};
 use crate::runtime::float_mode::SubnormalsCount;
+use crate::runtime::forced::panic_if_asked;
 use crate::runtime::fused::beside::Beside;
 
 /// The domain of our operators.
@@ -20,9 +21,13 @@ pub fn element(is_whole: bool) -> TensorElementType {
 }
 
 /// Runs a kernel in the float mode that Rust code expects. A panic must not reach the runtime, which would end the host's process.
-pub fn contain(run: impl FnOnce() -> ort::Result<()>) -> ort::Result<()> {
+pub fn contain(operator: &str, run: impl FnOnce() -> ort::Result<()>) -> ort::Result<()> {
     let _mode = SubnormalsCount::on_this_thread();
-    match catch_unwind(AssertUnwindSafe(run)) {
+    let asked = || {
+        panic_if_asked(operator, "kernel");
+        run()
+    };
+    match catch_unwind(AssertUnwindSafe(asked)) {
         Ok(done) => done,
         Err(_) => Err(ort::Error::new("the fused operator came to an unexpected end")),
     }
@@ -104,7 +109,11 @@ impl Pool for Threads<'_> {
         let has_failed = &AtomicBool::new(false);
         let guarded = |index: usize| {
             let _mode = SubnormalsCount::on_this_thread();
-            if catch_unwind(AssertUnwindSafe(|| piece(index))).is_err() {
+            let asked = || {
+                panic_if_asked("thread", "kernel");
+                piece(index);
+            };
+            if catch_unwind(AssertUnwindSafe(asked)).is_err() {
                 has_failed.store(true, Ordering::Relaxed);
             }
         };

@@ -129,7 +129,7 @@ pub struct StepKernel {
 
 impl Kernel for StepKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        contain(|| self.run(context))
+        contain(NAME, || self.run(context))
     }
 }
 

@@ -71,7 +71,7 @@ pub struct ClassicKernel {
 
 impl Kernel for ClassicKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        contain(|| self.run(context))
+        contain(NAME, || self.run(context))
     }
 }
 

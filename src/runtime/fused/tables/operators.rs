@@ -174,13 +174,13 @@ pub struct LearnKernel(Common);
 
 impl Kernel for ReadKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        contain(|| self.run(context))
+        contain(READ, || self.run(context))
     }
 }
 
 impl Kernel for LearnKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        contain(|| self.run(context))
+        contain(LEARN, || self.run(context))
     }
 }
 
@@ -193,7 +193,7 @@ pub struct WholeKernel {
 
 impl Kernel for WholeKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        contain(|| self.run(context))
+        contain(WHOLE, || self.run(context))
     }
 }
 

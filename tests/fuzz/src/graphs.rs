@@ -1,0 +1,315 @@
+//! Graphs that nobody would write, and steps that somebody changed: what is written as ONNX is a whole model, which ONNX Runtime, where there is one,
+//! computes as the interpreter does; what differs from plain factorisation is not taken for it.
+
+use std::env;
+use std::sync::LazyLock;
+
+use cofi::error::Result;
+use cofi::graph::optimiser::{Optimiser, Reach, Rule};
+use cofi::graph::{
+    Dim, Element, Engine, Evaluator, Feed, FeedValues, Graph, Interpreter, NodeId, Op, Shape, Step, gradients,
+};
+use cofi::model::{Architecture, Biases, Mlp, Model, Objective, StepOptions, training_step};
+use cofi::runtime::{Device, IdInput, Keys, Library, OnnxEngine, OnnxFile, Operators, Wanted, lower, recognise};
+
+use super::bytes::Bytes;
+use super::copies::with_node;
+use super::tables::printable;
+
+/// The states of a random graph: `[4, 3]`, `[4]`, `[3, 2]`, `[2]`.
+const STATES: [(&str, usize); 4] = [("table", 12), ("vector", 4), ("weights", 6), ("bias", 2)];
+/// Feeds of five ratings.
+const ROWS: [[i32; 5]; 2] = [[0, 3, 1, 1, 2], [2, 2, 0, 3, 3]];
+const X: [f32; 5] = [-1.5, 0.25, 2.0, 0.75, -0.5];
+
+static ENGINE: LazyLock<Option<OnnxEngine>> = LazyLock::new(|| {
+    env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())?;
+    Some(OnnxEngine::new(Library::load(&Wanted::default()).unwrap(), Device::Cpu, 1, Operators::Stock).unwrap())
+});
+
+/// One input.
+pub fn run(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    match bytes.below(4) {
+        0 => changed_step(&mut bytes),
+        1 => written_step(&mut bytes),
+        2 => written_file(&mut bytes),
+        _ => computed(&mut bytes),
+    }
+}
+
+/// A training step, recognised where it is plain factorisation, and not any more once a node of it is another.
+fn changed_step(bytes: &mut Bytes<'_>) {
+    let Ok((step, is_plain)) = some_step(bytes) else { return };
+    let outputs: Vec<_> = step.updates.iter().map(|(state, _)| format!("{}#next", step.graph.label(*state))).collect();
+    let outputs: Vec<_> = ["#loss"].into_iter().chain(outputs.iter().map(String::as_str)).collect();
+    super::protobuf::is_whole(&lower(&step), &outputs);
+    let known = recognise(&step);
+    assert_eq!(known.is_some(), is_plain, "{step:?}");
+    let n_nodes = step.graph.nodes().len();
+    let changed = (usize::from(bytes.byte()) * 256 + usize::from(bytes.byte())) % n_nodes;
+    let op = &step.graph.nodes()[changed].op;
+    // Any earlier node in place of one that is read, another name, another number.
+    let ids: Vec<NodeId> = step.graph.iter().map(|(id, _)| id).take(changed).collect();
+    let mut other = |id: NodeId| if ids.is_empty() || bytes.rarely() { id } else { ids[bytes.below(ids.len())] };
+    let op = match op.clone() {
+        Op::Input { name } => Op::Input { name: format!("{name}2") },
+        Op::State { name } => Op::State { name: format!("{name}2") },
+        Op::Constant(value) => Op::Constant(value + 1.0),
+        Op::Add(a, b) => Op::Sub(other(a), b),
+        Op::Sub(a, b) => Op::Sub(other(a), other(b)),
+        Op::Mul(a, b) => Op::Mul(other(a), other(b)),
+        Op::Div(a, b) => Op::Div(a, other(b)),
+        Op::Sqrt(a) | Op::Sigmoid(a) | Op::Relu(a) | Op::Sign(a) | Op::Exp(a) => Op::Sqrt(other(a)),
+        Op::Gather { table, rows } => Op::Gather { table: other(table), rows: other(rows) },
+        Op::ScatterAdd { rows, values, n_rows } => Op::ScatterAdd { rows: other(rows), values: other(values), n_rows },
+        Op::SumColumns(a) | Op::SumRows(a) | Op::SumAll(a) => Op::SumAll(other(a)),
+        same => same,
+    };
+    let is_constant = matches!(op, Op::Constant(_));
+    let Ok(step_changed) = with_node(&step, changed, &op) else { return };
+    if step_changed.graph != step.graph {
+        let found = recognise(&step_changed);
+        assert!(found.is_none() || is_constant && found != known, "node {changed} as {op:?} is taken for {found:?}");
+    }
+}
+
+/// A step that `cofi_train` could ask for, and whether it is plain factorisation.
+fn some_step(bytes: &mut Bytes<'_>) -> Result<(Step, bool)> {
+    let width = 1 + bytes.below(5);
+    let is_mlp = bytes.rarely();
+    let hidden = (0..1 + bytes.below(2)).map(|_| 1 + bytes.below(4)).collect();
+    let dropout = if bytes.rarely() { 0.5 } else { 0.0 };
+    let reach = bytes.one_of(&[Reach::EveryRow, Reach::BatchRows]);
+    let rule = match bytes.below(4) {
+        0 => Rule::AdamW { beta2: 0.99, eps: 1e-5 },
+        1 => Rule::Adam { beta2: 0.99, eps: 1e-5 },
+        2 => Rule::Sgd,
+        _ => Rule::Classic,
+    };
+    let weight_decay = bytes.one_of(&[0.0, 0.25]);
+    let objective = bytes.one_of(&[
+        Objective::MeanSquaredError,
+        Objective::HalfSquaredSum,
+        Objective::CrossEntropy { n_classes: 3 },
+    ]);
+    let model = Model {
+        n_users: 1 + bytes.below(4),
+        n_items: 1 + bytes.below(4),
+        user_width: width,
+        item_width: if is_mlp { 1 + bytes.below(4) } else { width },
+        architecture: if is_mlp { Architecture::Mlp(Mlp { hidden, dropout }) } else { Architecture::Dot },
+        biases: bytes.one_of(&[Biases::Neither, Biases::Users, Biases::Both]),
+        mu: bytes.one_of(&[0.0, 0.5, 3.25, -1.0]),
+        range: bytes.one_of(&[None, Some((0.5, 5.5)), Some((7.0, 26.0))]),
+        objective,
+    };
+    let options = StepOptions {
+        l2: if bytes.rarely() { 0.5 } else { 0.0 },
+        is_weighted: bytes.rarely(),
+        accumulates: bytes.rarely(),
+    };
+    let step = training_step(&model, &Optimiser { rule, weight_decay, reach }, options)?;
+    step.check_in_place()?;
+    let is_classifier = matches!(objective, Objective::CrossEntropy { .. });
+    let is_plain = !is_mlp && options.l2 == 0.0 && !options.accumulates && !(rule == Rule::Classic && is_classifier);
+    Ok((step, is_plain))
+}
+
+/// Any graph's gradients as a step.
+fn written_step(bytes: &mut Bytes<'_>) {
+    let Random { mut graph, floats } = Random::graph(bytes);
+    let value = floats[bytes.byte() as usize % floats.len()];
+    let Ok(mut loss) = graph.sum_all(value) else { return };
+    let states: Vec<_> = STATES.iter().filter_map(|(name, _)| graph.named_node(name)).collect();
+    // A state that the loss does not depend on has no gradient.
+    for state in &states {
+        let sum = graph.sum_all(*state).unwrap();
+        loss = graph.add(loss, sum).unwrap();
+    }
+    let gradients = gradients(&mut graph, loss, &states).unwrap();
+    let mut updates = Vec::new();
+    for (state, gradient) in states.iter().zip(gradients) {
+        assert_eq!(graph.shape(*state), graph.shape(gradient), "the gradient of {}", graph.label(*state));
+        updates.push((*state, graph.sub(*state, gradient).unwrap()));
+    }
+    let step = Step { graph, loss, updates };
+    assert_eq!(recognise(&step), None);
+    if let Err(error) = step.check_in_place() {
+        printable(&error);
+        return;
+    }
+    let outputs: Vec<_> = STATES.iter().map(|(name, _)| format!("{name}#next")).collect();
+    let outputs: Vec<_> = ["#loss"].into_iter().chain(outputs.iter().map(String::as_str)).collect();
+    super::protobuf::is_whole(&lower(&step), &outputs);
+}
+
+/// Any graph and any ids as a file for others.
+fn written_file(bytes: &mut Bytes<'_>) {
+    let Random { graph, floats } = Random::graph(bytes);
+    let of_batch = |id: &&NodeId| graph.shape(**id).dims().first() == Some(&Dim::Batch);
+    let outputs: Vec<_> = floats.iter().rev().filter(of_batch).take(1 + bytes.below(2)).copied().collect();
+    let outputs: Vec<_> = outputs.into_iter().zip(["rating", "probabilities"]).collect();
+    let n_ids = bytes.below(6);
+    let texts: Vec<String> = (0..n_ids).map(|_| bytes.text()).collect();
+    let numbers: Vec<i64> = (0..n_ids).map(|_| bytes.whole()).collect();
+    let name = bytes.text();
+    let ids = vec![
+        IdInput { name: "user", keys: Keys::Integers(numbers) },
+        IdInput { name: "item", keys: Keys::Texts(texts.iter().map(String::as_str).collect()) },
+    ];
+    let metadata = vec![("model", name.clone())];
+    let file = OnnxFile { graph: &graph, outputs: &outputs, parameters: &parameters(), ids, formula: &name, metadata };
+    match file.into_bytes() {
+        Ok(file) => {
+            let names: Vec<_> = outputs.iter().map(|(_, name)| *name).collect();
+            super::protobuf::is_whole(&file, &names);
+        }
+        Err(error) => drop(printable(&error)),
+    }
+}
+
+/// Any graph, computed by ONNX Runtime, where there is one.
+fn computed(bytes: &mut Bytes<'_>) {
+    // A session takes a hundred times as long as all the rest.
+    let has_session = bytes.below(4) == 0;
+    let Random { graph, floats } = Random::graph(bytes);
+    let output = floats[floats.len() - 1 - bytes.byte() as usize % floats.len()];
+    let mut truth = Interpreter.evaluator(&graph, output, &parameters()).unwrap();
+    let expected = answer(&mut truth).unwrap();
+    let sizes: usize = graph.shape(output).sizes(ROWS[0].len()).iter().product();
+    assert_eq!(expected.len(), sizes);
+    let engine = if has_session { ENGINE.as_ref() } else { None };
+    let (Some(engine), Some(tolerance)) = (engine, tolerance(&graph)) else { return };
+    let mut evaluator = engine.evaluator(&graph, output, &parameters()).unwrap();
+    let found = answer(&mut evaluator).unwrap();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= tolerance, "{found} for {expected}: {}", graph.label(output));
+    }
+}
+
+/// How far off single precision may be; `None` where a number is so large, or so close to where a function jumps, that nobody can say.
+fn tolerance(graph: &Graph) -> Option<f32> {
+    let mut largest = 1f32;
+    for (id, node) in graph.iter().filter(|(_, node)| node.element == Element::Float) {
+        let mut truth = Interpreter.evaluator(graph, id, &parameters()).ok()?;
+        let values = answer(&mut truth).ok()?;
+        largest = values.iter().fold(largest, |largest, value| largest.max(value.abs()));
+        if !values.iter().all(|value| value.abs() < 1e3) {
+            return None;
+        }
+        let reads_near_zero = |read: &NodeId| {
+            let mut truth = Interpreter.evaluator(graph, *read, &parameters()).ok()?;
+            Some(answer(&mut truth).ok()?.iter().any(|value| value.abs() < 1e-2))
+        };
+        let risky = match &node.op {
+            Op::Sign(a) | Op::Sqrt(a) => reads_near_zero(a)?,
+            Op::Div(_, b) => reads_near_zero(b)?,
+            _ => false,
+        };
+        if risky {
+            return None;
+        }
+    }
+    Some(1e-3 * largest)
+}
+
+fn answer(evaluator: &mut Box<dyn Evaluator>) -> Result<Vec<f32>> {
+    let feed = |name, values| Feed { name, values };
+    evaluator.run(&[
+        feed("user", FeedValues::Indices(&ROWS[0])),
+        feed("item", FeedValues::Indices(&ROWS[1])),
+        feed("x", FeedValues::Floats(&X)),
+        feed("scale", FeedValues::Floats(&[0.75])),
+    ])
+}
+
+fn parameters() -> Vec<(String, Vec<f32>)> {
+    let numbers = |n: usize| (0..n).map(|place| (place * 7 % 11) as f32 / 4.0 - 1.125).collect();
+    STATES.iter().map(|(name, n)| ((*name).to_owned(), numbers(*n))).collect()
+}
+
+/// A graph of operations in any order.
+struct Random {
+    graph: Graph,
+    /// Its nodes of floats.
+    floats: Vec<NodeId>,
+}
+
+impl Random {
+    fn graph(bytes: &mut Bytes<'_>) -> Self {
+        let mut graph = Graph::new();
+        let rows = ["user", "item"].map(|name| graph.input(name, Shape::vector(Dim::Batch), Element::Index).unwrap());
+        let mut floats = vec![
+            graph.input("x", Shape::vector(Dim::Batch), Element::Float).unwrap(),
+            graph.input("scale", Shape::scalar(), Element::Float).unwrap(),
+            graph.state("table", Shape::matrix(Dim::Fixed(4), 3)).unwrap(),
+            graph.state("vector", Shape::vector(Dim::Fixed(4))).unwrap(),
+            graph.state("weights", Shape::matrix(Dim::Fixed(3), 2)).unwrap(),
+            graph.state("bias", Shape::vector(Dim::Fixed(2))).unwrap(),
+        ];
+        for _ in 0..24 {
+            if bytes.is_empty() {
+                break;
+            }
+            let rows = bytes.one_of(&rows);
+            if let Ok(added) = operation(&mut graph, &floats, rows, bytes) {
+                floats.push(added);
+            }
+        }
+        // Something of the batch, so that there is an output.
+        let table = graph.named_node("table").unwrap();
+        floats.push(graph.gather(table, rows[0]).unwrap());
+        Self { graph, floats }
+    }
+}
+
+fn operation(graph: &mut Graph, floats: &[NodeId], rows: NodeId, bytes: &mut Bytes<'_>) -> Result<NodeId> {
+    let kind = bytes.below(24);
+    let a = floats[bytes.byte() as usize % floats.len()];
+    // The second operand: of the same shape, where one is, as others are mostly refused.
+    let alike: Vec<_> = floats.iter().copied().filter(|id| graph.shape(*id) == graph.shape(a)).collect();
+    let b = match bytes.byte() {
+        pick @ 0..192 => alike[pick as usize % alike.len()],
+        pick => floats[pick as usize % floats.len()],
+    };
+    match kind {
+        0 => Ok(graph.constant((bytes.byte() as f32 - 128.0) / 16.0)),
+        1 => graph.add(a, b),
+        2 => graph.sub(a, b),
+        3 => graph.mul(a, b),
+        4 => graph.div(a, b),
+        5 => graph.sqrt(a),
+        6 => graph.sigmoid(a),
+        7 => graph.relu(a),
+        8 => graph.sign(a),
+        9 => graph.exp(a),
+        10..13 => {
+            let flags = bytes.byte();
+            let b = floats[bytes.byte() as usize % floats.len()];
+            graph.matmul(a, b, flags & 1 > 0, flags & 2 > 0)
+        }
+        13 => graph.log_softmax(a),
+        14 => graph.one_hot(rows, 4 + bytes.below(3)),
+        // Row numbers go up to 3.
+        15 => match graph.shape(a).dims().first() {
+            Some(Dim::Fixed(n_rows)) if *n_rows >= 4 => graph.gather(a, rows),
+            _ => graph.sum_all(a),
+        },
+        16 => graph.scatter_add(rows, a, 4 + bytes.below(3)),
+        17 => graph.sum_columns(a),
+        18 => graph.repeat_columns(a, 1 + bytes.below(4)),
+        19 => graph.sum_rows(a),
+        20 => {
+            let like = floats[bytes.byte() as usize % floats.len()];
+            graph.repeat_rows(a, like)
+        }
+        21 => graph.sum_all(a),
+        22 => {
+            let like = floats[bytes.byte() as usize % floats.len()];
+            graph.broadcast(a, like)
+        }
+        _ => Ok(graph.count(a)),
+    }
+}
