@@ -27,7 +27,7 @@ FLAGS = """--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module -Ccodegen-un
 
 def environment():
     return {
-        **os.environ, "RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": " ".join(FLAGS.split()), "COFI_ONNXRUNTIME_DIR": "",
+        **os.environ, "RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": " ".join(FLAGS.split()), "COFI_ONNXRUNTIME_DIR": str(ROOT / "configure/onnxruntime"),
         "CARGO_TARGET_DIR": str(ROOT / "target/fuzz"), "ORT_DYLIB_PATH": str(onnxruntime_library()), "ASAN_OPTIONS": "detect_leaks=0",
     }  # fmt: skip
 
@@ -61,10 +61,13 @@ def keep(program, target):
     subprocess.run([program, CORPUS / target, SCRATCH / target, *options], env=environment(), stderr=subprocess.DEVNULL, check=True)
 
 
-def session(version, folder, extension):
-    """Whether a host with AddressSanitizer gets through `tests/sanitizer/session.py`; the runtime is gcc's, which has a library to be preloaded."""
-    runtime = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
-    more = {"LD_PRELOAD": runtime, "COFI_EXTENSION": str(extension), "PYTHONMALLOC": "malloc"}
+def session(version, folder, extension, cache):
+    """Whether a host with AddressSanitizer gets through `tests/sanitizer/session.py`; the runtime is gcc's, which has a library to be preloaded,
+    with that of C++, whose exceptions it looks for at the start.
+
+    ONNX Runtime is the one inside the extension, unpacked below `cache`, or to memory where that is no folder."""
+    preloaded = (subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip() for name in ("libasan.so", "libstdc++.so.6"))
+    more = {"LD_PRELOAD": " ".join(preloaded), "COFI_EXTENSION": str(extension), "PYTHONMALLOC": "malloc", "ORT_DYLIB_PATH": "", "XDG_CACHE_HOME": str(cache)}
     command = [str(ROOT / folder / "bin/python"), "tests/sanitizer/session.py", str(extension)]
     whole = subprocess.run(command, cwd=ROOT, env={**environment(), **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     print(f"a sanitised session [duckdb {version}]: {whole.stdout.splitlines()[-1] if whole.returncode == 0 else 'failed'}", flush=True)
@@ -110,8 +113,8 @@ def main():
             keep(folder / target, target)
     if not asked:
         extension = sanitized_extension(folder)
-        for version, host in HOSTS.items():
-            is_fine = session(version, host, extension)
+        for (version, host), cache in zip(HOSTS.items(), (SCRATCH / "cache", pathlib.Path("/dev/null")), strict=True):
+            is_fine = session(version, host, extension, cache)
             passed, failed = passed + is_fine, failed + (not is_fine)
         for version, host in HOSTS.items():
             more = edits(version, host)

@@ -41,7 +41,7 @@ def goes_on():
 """
 
 SCALARS = """
-FITTING = {"__cofi_read": ["1", "2", "3.0", "1.0", "true"]}
+FITTING = {"__cofi_read": ["42", "1", "2", "3.0", "1.0", "true"]}
 FITTING.update({name: ["1", "2", "'classifier'", "true"] for name in ("cofi_predict", "cofi_predict_proba", "cofi_baseline",
     "cofi_similar", "cofi_similar_users", "cofi_recommend")})
 FITTING.update({name: ["1", "'default'"] for name in ("cofi_user_factors", "cofi_item_factors")})
