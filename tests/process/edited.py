@@ -1,4 +1,4 @@
-"""Stored tables that somebody edited: every function answers with finite numbers or refuses, and training the model again mends it.
+"""Stored tables that somebody edited: every function answers with finite numbers or refuses, and a way out that the errors name mends it.
 
 One edit of nine is tried; all of them with COFI_EDITS=all, as `make fuzz` does.
 """
@@ -67,14 +67,18 @@ def edit(kind, *statements):
             if not re.search("cofi_models|cofi_history|cofi_report|cofi_lr_find", call):
                 assert all(map(math.isfinite, numbers(rows))), f"{kind}, {statements}: {call}: {rows}"
         assert connection.execute("SELECT 42").fetchone() == (42,)
-    try:
-        connection.execute("CALL cofi_drop('default')").fetchall()
-        train(kind)
-    except duckdb.Error as error:
-        assert not re.search("failed unexpectedly|INTERNAL|FATAL|Assert", str(error)), f"{kind}, {statements}: {error}"
-        connection.execute("DROP SCHEMA cofi_store CASCADE")
-        train(kind)
-    assert connection.execute("SELECT cofi_predict(1, 2)").fetchone()[0] is not None
+    # The ways out that the errors name, from the mildest on.
+    for mend in ("SELECT 1", "CALL cofi_drop('default')", "DROP SCHEMA cofi_store CASCADE"):
+        try:
+            connection.execute(mend).fetchall()
+            train(kind)
+            is_mended = connection.execute("SELECT cofi_predict(1, 2)").fetchone()[0] is not None
+        except duckdb.Error as error:
+            assert not re.search("failed unexpectedly|INTERNAL|FATAL|Assert", str(error)), f"{kind}, {statements}: {mend}: {error}"
+            is_mended = False
+        if is_mended:
+            return
+    assert False, f"{kind}, {statements}: nothing mends it"
 
 def end():
     print(n_edits, n_refused, n_answered)
