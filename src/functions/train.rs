@@ -76,6 +76,7 @@ impl Rows for TrainRows {
         if self.is_done {
             return Ok(());
         }
+        self.call.database.check_pulse()?;
         let started = Instant::now();
         let running = match &mut self.running {
             Some(running) => running,

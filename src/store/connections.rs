@@ -3,7 +3,8 @@
 //! A function cannot run a query on its caller's connection, and the handle that the entry point is given does not
 //! outlive loading, so the connections are opened then and kept: one to read models, one for trainings, one to watch.
 //! A kept connection pins the database: its file would stay locked after the user's last `close()`. So a small thread
-//! counts the connections, and when only ours have existed for half a second it drops them, which closes the database.
+//! counts the connections, and when only ours have existed for half a second it drops them, which closes the database. The same
+//! thread feels the host's pulse (`pulse.rs`).
 //! `SET GLOBAL cofi_keep_connection = true` keeps them for hosts that hold a database open without any connection.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -18,6 +19,7 @@ use crate::ratings::Intake;
 use crate::store::cache::ModelCache;
 use crate::store::exit::Watcher;
 use crate::store::helper::Tasks;
+use crate::store::pulse::Pulse;
 use crate::store::session::Session;
 
 /// The setting that keeps the connections.
@@ -25,6 +27,9 @@ pub const KEEP_CONNECTION: &str = "cofi_keep_connection";
 
 /// How long nobody else must have been connected before ours are dropped.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long the end of the process waits for whatever still uses them, a helper that has not seen yet that it is done.
+const AT_EXIT: Duration = Duration::from_secs(1);
 
 /// One database instance of the host, as cofi sees it.
 pub struct Database {
@@ -36,6 +41,7 @@ pub struct Database {
     /// Where the ratings go that the connection for trainings reads just now, and the number that its query shows for it.
     intake: Mutex<Option<(u64, Arc<Intake>)>>,
     tasks: Arc<Tasks>,
+    pulse: Arc<Pulse>,
     cache: ModelCache,
 }
 
@@ -47,6 +53,8 @@ impl Database {
     pub unsafe fn open(handle: ffi::duckdb_database) -> Result<Arc<Self>> {
         // SAFETY: the caller's promise, three times.
         let (reading, training, watching) = unsafe { (connect(handle)?, connect(handle)?, connect(handle)?) };
+        let pulse = Arc::default();
+        let (reading, training) = (Session::new(reading, &pulse)?, Session::new(training, &pulse)?);
         let database = Arc::new(Self {
             reading_id: connection_id(&reading)?,
             training_id: connection_id(&training)?,
@@ -55,6 +63,7 @@ impl Database {
             intake: Mutex::new(None),
             // SAFETY: the caller's promise.
             tasks: unsafe { Tasks::of(handle) },
+            pulse,
             cache: ModelCache::default(),
         });
         let watched = Arc::downgrade(&database);
@@ -126,6 +135,14 @@ impl Database {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asked now and then by what works for long without asking the host for anything.
+    ///
+    /// # Errors
+    /// The host ends no statements any more.
+    pub fn check_pulse(&self) -> Result<()> {
+        self.pulse.check()
+    }
+
     /// The models read so far.
     pub fn cache(&self) -> &ModelCache {
         &self.cache
@@ -136,7 +153,7 @@ impl Database {
         let (Some(mut reading), Some(mut training)) = (try_lock(&self.reading), try_lock(&self.training)) else {
             return false;
         };
-        if self.tasks.is_helped() {
+        if !self.tasks.are_alone() {
             return false;
         }
         *reading = None;
@@ -157,15 +174,21 @@ impl<F: Fn()> Drop for Finally<F> {
 /// Drops the connections, its own last, when nobody else has been connected for a while or the process ends.
 ///
 /// With the last connection goes the database, on this thread; `_watcher` is told of it when that is done.
-fn watch(_watcher: Watcher, watching: Session, database: &Weak<Database>) {
+fn watch(_watcher: Watcher, watching: Connection, database: &Weak<Database>) {
     let mut alone_since = None;
     loop {
         let is_exiting = Watcher::sleep();
         let Some(database) = database.upgrade() else { return };
+        // It reads no table, not even the host's own, so that nothing but the end of all statements can hold it up.
+        database.pulse.take(|| drop(watching.execute_batch("SELECT 1")));
         if !may_release(&watching, is_exiting) {
             alone_since = None;
-        } else if (is_exiting || alone_since.get_or_insert_with(Instant::now).elapsed() >= GRACE) && database.release()
-        {
+        } else if is_exiting {
+            let begun = Instant::now();
+            while !database.release() && begun.elapsed() < AT_EXIT {
+                thread::sleep(Duration::from_millis(1));
+            }
+        } else if alone_since.get_or_insert_with(Instant::now).elapsed() >= GRACE && database.release() {
             return;
         }
         if is_exiting {
@@ -176,7 +199,7 @@ fn watch(_watcher: Watcher, watching: Session, database: &Weak<Database>) {
 
 /// Whether nobody else is connected and nobody asked to keep the connections, which counts while the process lives. A
 /// question that cannot be answered is no reason to let go.
-fn may_release(watching: &Session, is_exiting: bool) -> bool {
+fn may_release(watching: &Connection, is_exiting: bool) -> bool {
     let is_kept = || is_true(watching, &format!("SELECT current_setting('{KEEP_CONNECTION}')::INTEGER"));
     is_true(watching, "SELECT (count <= 3)::INTEGER FROM duckdb_connection_count()") == Some(true)
         && (is_exiting || is_kept() == Some(false))
@@ -213,12 +236,11 @@ impl std::ops::Deref for Kept<'_> {
 
 /// # Safety
 /// `handle` is the database handle of a host that is loading this extension right now.
-unsafe fn connect(handle: ffi::duckdb_database) -> Result<Session> {
+unsafe fn connect(handle: ffi::duckdb_database) -> Result<Connection> {
     // SAFETY: the handle is valid while the extension is being loaded; the connection does not close it.
-    match unsafe { Connection::open_from_raw(handle) } {
-        Ok(connection) => Ok(Session::new(connection)),
-        Err(error) => Err(Error::new("cofi could not open a connection of its own to the database").with_source(error)),
-    }
+    let connection = unsafe { Connection::open_from_raw(handle) };
+    connection
+        .map_err(|error| Error::new("cofi could not open a connection of its own to the database").with_source(error))
 }
 
 /// The host's number for a connection, the one that the context of a function called from it shows.
@@ -229,11 +251,8 @@ fn connection_id(session: &Session) -> Result<u64> {
     }
 }
 
-fn is_true(session: &Session, question: &str) -> Option<bool> {
-    match session.rows(question, Vec::new()).ok()?.into_iter().flatten().next() {
-        Some(Value::Int(answer)) => Some(answer != 0),
-        _ => None,
-    }
+fn is_true(connection: &Connection, question: &str) -> Option<bool> {
+    connection.query_row(question, [], |row| row.get::<_, i32>(0)).ok().map(|answer| answer != 0)
 }
 
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

@@ -14,6 +14,7 @@ mod load;
 mod measured;
 mod model;
 mod names;
+mod pulse;
 mod save;
 mod schema;
 mod session;
@@ -21,6 +22,7 @@ mod source;
 mod stored;
 mod threads;
 mod titles;
+mod worker;
 
 pub use columns::{NamedColumns, SourceColumns};
 pub use connections::{Database, KEEP_CONNECTION, Kept};

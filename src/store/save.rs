@@ -201,15 +201,16 @@ fn append(
     n_rows: usize,
     mut batch: impl FnMut(std::ops::Range<usize>) -> std::result::Result<RecordBatch, arrow::error::ArrowError>,
 ) -> Result<()> {
-    let failed = |error| Error::new(format!("the rows of cofi_store.{table} could not be written")).with_source(error);
-    let mut appender =
-        session.connection().appender_to_catalog_and_db(table, store.database(), store.schema()).map_err(failed)?;
-    for start in (0..n_rows).step_by(ROWS_PER_BATCH) {
-        let rows = start..n_rows.min(start + ROWS_PER_BATCH);
-        let batch = batch(rows).map_err(|error| Error::new("a batch of rows could not be built").with_source(error))?;
-        appender.append_record_batch(batch).map_err(failed)?;
-    }
-    appender.flush().map_err(failed)
+    let mut starts = (0..n_rows).step_by(ROWS_PER_BATCH);
+    let next = || match starts.next() {
+        None => Ok(None),
+        Some(start) => batch(start..n_rows.min(start + ROWS_PER_BATCH))
+            .map(Some)
+            .map_err(|error| Error::new("a batch of rows could not be built").with_source(error)),
+    };
+    session
+        .append([store.database(), store.schema(), table], next)
+        .map_err(|error| error.context(&format!("the rows of cofi_store.{table} could not be written")))
 }
 
 fn append_history(session: &Session, store: &Store, id: i64, model: &NewModel<'_>) -> Result<()> {

@@ -1,65 +1,101 @@
 //! One connection of cofi's own, with the few things that cofi does on one.
 
 use std::ffi::CStr;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use arrow::array::RecordBatch;
 use duckdb::{Connection, ffi, params_from_iter, types::Value};
 
 use crate::error::{Error, Result};
 use crate::store::names::{quote_identifier, quote_literal};
+use crate::store::pulse::Pulse;
+use crate::store::worker::Worker;
 
 /// A connection to the database instance that loaded the extension.
 ///
-/// It sees what is committed, not the caller's own transaction, and no temporary tables.
+/// It sees what is committed, not the caller's own transaction, and no temporary tables. Everything here also fails where the
+/// host ends no statements any more.
 pub struct Session {
-    connection: Connection,
+    worker: Worker,
 }
 
 impl Session {
     /// Takes over an open connection.
-    pub fn new(connection: Connection) -> Self {
-        Self { connection }
-    }
-
-    /// The connection itself, for an appender.
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+    pub(super) fn new(connection: Connection, pulse: &Arc<Pulse>) -> Result<Self> {
+        Ok(Self { worker: Worker::start(connection, pulse)? })
     }
 
     /// Runs one or several statements whose results nobody reads.
     pub fn execute(&self, sql: &str) -> Result<()> {
-        self.connection.execute_batch(sql).map_err(failed)
+        let sql = sql.to_owned();
+        self.worker.ask(move |connection| connection.execute_batch(&sql).map_err(failed))
     }
 
     /// Runs a statement with values bound to its `?`.
     pub fn execute_with(&self, sql: &str, values: Vec<Value>) -> Result<()> {
-        self.connection.execute(sql, params_from_iter(values)).map(|_| ()).map_err(failed)
+        let sql = sql.to_owned();
+        let run = move |connection: &Connection| connection.execute(&sql, params_from_iter(values)).map_err(failed);
+        self.worker.ask(run).map(|_| ())
     }
 
     /// Checks that a query can be prepared, without running it.
     pub fn prepare(&self, sql: &str) -> Result<()> {
-        self.connection.prepare(sql).map(|_| ()).map_err(failed)
+        let sql = sql.to_owned();
+        self.worker.ask(move |connection| connection.prepare(&sql).map(|_| ()).map_err(failed))
     }
 
     /// All rows of a small result.
     pub fn rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>> {
-        let mut statement = self.connection.prepare(sql).map_err(failed)?;
-        let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            let n_columns = row.as_ref().column_count();
-            all.push((0..n_columns).map(|column| row.get(column).map_err(failed)).collect::<Result<Vec<Value>>>()?);
-        }
-        Ok(all)
+        let sql = sql.to_owned();
+        self.worker.ask(move |connection| rows(connection, &sql, values))
     }
 
     /// Streams a large result: DuckDB never holds it whole.
     pub fn stream(&self, sql: &str, mut each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
-        let mut statement = self.connection.prepare(sql).map_err(failed)?;
-        for batch in statement.stream_arrow([]).map_err(failed)? {
-            each(&batch.map_err(failed)?)?;
-        }
-        Ok(())
+        let sql = sql.to_owned();
+        let read = move |connection: &Connection, hand_over: &dyn Fn(RecordBatch) -> bool| {
+            let mut statement = connection.prepare(&sql).map_err(failed)?;
+            for batch in statement.stream_arrow([]).map_err(failed)? {
+                if !hand_over(batch.map_err(failed)?) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.worker.stream(read, |batch| each(&batch))
+    }
+
+    /// Appends rows to a table of a database and schema, until `next` has no more.
+    ///
+    /// # Errors
+    /// The host's, those of `next`.
+    pub fn append(
+        &self,
+        [database, schema, table]: [&str; 3],
+        mut next: impl FnMut() -> Result<Option<RecordBatch>>,
+    ) -> Result<()> {
+        let [database, schema, table] = [database, schema, table].map(str::to_owned);
+        let (sender, batches) = channel::<RecordBatch>();
+        let mut sender = Some(sender);
+        let write = move |connection: &Connection, ask_for_more: &dyn Fn(()) -> bool| {
+            let mut appender = connection.appender_to_catalog_and_db(&table, &database, &schema).map_err(failed)?;
+            while ask_for_more(()) {
+                match batches.recv() {
+                    Ok(batch) => appender.append_record_batch(batch).map_err(failed)?,
+                    Err(_) => break,
+                }
+            }
+            appender.flush().map_err(failed)
+        };
+        self.worker.stream(write, |()| {
+            match (next()?, &sender) {
+                // Nobody has gone who has just asked.
+                (Some(batch), Some(open)) => drop(open.send(batch)),
+                _ => sender = None,
+            }
+            Ok(())
+        })
     }
 
     /// The setting that keeps everybody from the host's local files, in words; `None` where they are open. It lasts as long as the
@@ -187,10 +223,22 @@ impl std::ops::Deref for Transaction<'_> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.open {
-            // A transaction that the host has ended itself cannot be rolled back again, and need not be.
-            let _ = self.session.execute("ROLLBACK");
+            // A transaction that the host has ended itself cannot be rolled back again, and need not be. Nothing waits for it: what is
+            // asked for next comes after it.
+            self.session.worker.tell(|connection| drop(connection.execute_batch("ROLLBACK")));
         }
     }
+}
+
+fn rows(connection: &Connection, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>> {
+    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let n_columns = row.as_ref().column_count();
+        all.push((0..n_columns).map(|column| row.get(column).map_err(failed)).collect::<Result<Vec<Value>>>()?);
+    }
+    Ok(all)
 }
 
 /// The text of a value that is one.

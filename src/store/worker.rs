@@ -1,0 +1,113 @@
+//! A connection on a thread of its own: a function that asks for something there can stop waiting (`pulse.rs`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use duckdb::Connection;
+
+use crate::error::{Error, Result};
+use crate::store::pulse::Pulse;
+
+/// How long an answer is awaited before anybody asks whether there can be one.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The stack of a thread that runs what is the host's: what the host's own have, which Rust's do not.
+pub(super) const STACK_BYTES: usize = 8 << 20;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The thread that has a connection and does one job after the other.
+pub(super) struct Worker {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    pulse: Arc<Pulse>,
+}
+
+impl Worker {
+    /// Hands a connection over to a new thread.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn start(connection: Connection, pulse: &Arc<Pulse>) -> Result<Self> {
+        let (sender, jobs) = channel::<Job>();
+        let work = move || {
+            for job in jobs {
+                // Whoever waits for the answer of a job that panics sees that none will come.
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&connection)));
+            }
+        };
+        let thread = thread::Builder::new().name("cofi-statements".to_owned()).stack_size(STACK_BYTES).spawn(work);
+        let thread = thread.map_err(|error| {
+            Error::new("cofi could not start the thread of a connection of its own").with_source(error)
+        })?;
+        Ok(Self { jobs: Some(sender), thread: Some(thread), pulse: Arc::clone(pulse) })
+    }
+
+    /// Has a job done, and waits for what becomes of it.
+    ///
+    /// # Errors
+    /// The job's; the host ends no statements any more, in which case the job may still be done later.
+    pub(super) fn ask<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let (answer, answers) = sync_channel(1);
+        // An answer may have nobody any more who waits for it.
+        self.tell(move |connection| drop(answer.send(job(connection))));
+        self.next(&answers)?
+    }
+
+    /// Has a job done that hands over one thing after the other, as long as somebody takes them; each is given to `take`.
+    ///
+    /// # Errors
+    /// The job's, `take`'s, and as for [`ask`](Self::ask).
+    pub(super) fn stream<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection, &dyn Fn(R) -> bool) -> Result<()> + Send + 'static,
+        mut take: impl FnMut(R) -> Result<()>,
+    ) -> Result<()> {
+        let (answer, answers) = sync_channel(1);
+        self.tell(move |connection| {
+            let done = job(connection, &|each| answer.send(Ok(Some(each))).is_ok());
+            drop(answer.send(done.map(|()| None)));
+        });
+        while let Some(each) = self.next(&answers)?? {
+            take(each)?;
+        }
+        Ok(())
+    }
+
+    /// Has a job done, without waiting for it.
+    pub(super) fn tell(&self, job: impl FnOnce(&Connection) + Send + 'static) {
+        if let Some(jobs) = &self.jobs {
+            // The thread lives as long as this does.
+            let _ = jobs.send(Box::new(job));
+        }
+    }
+
+    fn next<R>(&self, answers: &Receiver<R>) -> Result<R> {
+        loop {
+            match answers.recv_timeout(POLL) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) => self.pulse.check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new("a statement of cofi's own failed unexpectedly; please report this"));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// Closes the connection.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It contains all panics.
+            let _ = thread.join();
+        }
+    }
+}
