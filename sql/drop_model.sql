@@ -3,4 +3,3 @@ DROP TABLE IF EXISTS {store}.users_{id};
 DROP TABLE IF EXISTS {store}.items_{id};
 DROP TABLE IF EXISTS {store}.seen_{id};
 DROP TABLE IF EXISTS {store}.layers_{id};
-DELETE FROM {store}.history WHERE model_id = {id};

@@ -26,6 +26,6 @@ impl TableFunction for Drop {
         session.use_search_path(&call.caller.search_path)?;
         let (id, store) = drop_model(&session, &self.0)?;
         call.database.cache().forget(&store, &self.0.name);
-        Ok(Cells::rows(&COLUMNS, vec![vec![Cell::Text(self.0.to_string()), Cell::Bigint(id)]]))
+        Ok(Cells::rows(&COLUMNS, vec![vec![Cell::Text(self.0.to_string()), id.map_or(Cell::Null, Cell::Bigint)]]))
     }
 }

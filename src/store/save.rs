@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Id, IdKind, Vocabulary};
 use crate::ratings::Dataset;
 use crate::score::{Embeddings, Table};
-use crate::store::drop::remove;
+use crate::store::drop::{complete, remove};
 use crate::store::layers::{record_batch, tensors_of};
 use crate::store::model::{Side, side_deviations, side_table};
 use crate::store::names::quote_literal;
@@ -63,7 +63,7 @@ pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel
         )));
     }
     let transaction = session.begin()?;
-    transaction.execute(&store.sql(include_str!("../../sql/create_store.sql"), &[]))?;
+    complete(&transaction, store)?;
     remove(&transaction, store, name)?;
     let id = next_id(&transaction, store)?;
     let (users, items) = (&model.dataset.users, &model.dataset.items);

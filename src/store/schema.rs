@@ -77,7 +77,7 @@ impl Store {
         match rows.as_slice() {
             [] => Ok(None),
             [row] => match row.as_slice() {
-                [Value::BigInt(id), Value::Int(format), Value::BigInt(created_at)] => {
+                [Value::BigInt(id @ 0..), Value::Int(format), Value::BigInt(created_at)] => {
                     let format = i64::from(*format);
                     if format == FORMAT_VERSION {
                         return Ok(Some(ModelVersion { id: *id, created_at: *created_at }));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::ids::{Id, IdKind, Vocabulary};
 use crate::ratings::SeenBuilder;
 use crate::score::{Baseline, Classes, Embeddings, Interaction, Parts, Table};
@@ -44,7 +44,7 @@ impl ModelRows {
     pub fn into_model(self, read_seen: impl FnOnce(&mut SeenBuilder) -> Result<()>) -> Result<StoredModel> {
         let Self { version, spec, mean, mu, range, users, items, layers } = self;
         if !(mean as f32).is_finite() {
-            return Err(Error::argument("mean", mean, "a finite number", "train the model again"));
+            return Err(Error::argument("mean", number(mean), "a finite number", "train the model again"));
         }
         let (users, items) = (users.finish()?, items.finish()?);
         let (interaction, classes) = layers.finish(&spec)?;

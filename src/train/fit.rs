@@ -16,12 +16,8 @@ use crate::train::feeds::Feeder;
 use crate::train::plan::{Plan, WarmStart};
 use crate::train::report::EpochReport;
 use crate::train::schedule::StepSettings;
-use crate::train::states;
-use crate::train::validate::{error_of_mean, validate};
-
-/// A model that errs so many times more than the mean alone, in squared error, has not learned but diverged. Trainings that only began
-/// badly are far below.
-const SENSELESS: f64 = 1000.0;
+use crate::train::validate::validate;
+use crate::train::{sense, states};
 
 const NOT_FINITE: &str = "its numbers are no longer finite";
 
@@ -42,7 +38,7 @@ pub struct Training {
 
 /// The best epoch so far, where training may stop early.
 struct Best {
-    epoch: u32,
+    report: EpochReport,
     valid_loss: f64,
     embeddings: Arc<Embeddings>,
 }
@@ -51,8 +47,8 @@ impl Training {
     /// Builds the training step and compiles it for an engine; nothing is learned yet.
     ///
     /// # Errors
-    /// A `y_range` that ratings are outside of; too many classes; a stored model that cannot be continued; `patience` without
-    /// validation rows; an engine that cannot compile the step.
+    /// A `y_range` that ratings are outside of; ratings of which a few are far out; too many classes; a stored model that cannot be
+    /// continued; `patience` without validation rows; an engine that cannot compile the step.
     pub fn new(
         mut config: TrainConfig,
         dataset: Arc<Dataset>,
@@ -95,7 +91,7 @@ impl Training {
     /// Whether all epochs are done, or enough of them were no better.
     pub fn is_done(&self) -> bool {
         let is_stuck = match (self.config.patience, &self.best) {
-            (Some(patience), Some(best)) => self.epochs_done - best.epoch >= patience,
+            (Some(patience), Some(best)) => self.epochs_done - best.report.epoch >= patience,
             _ => false,
         };
         is_stuck || self.epochs_done == self.config.epochs
@@ -133,7 +129,7 @@ impl Training {
 
     /// The epoch, counted from 1, that [`embeddings`](Self::embeddings) are of.
     pub fn stored_epoch(&self) -> u32 {
-        self.best.as_ref().map_or(self.epochs_done, |best| best.epoch)
+        self.best.as_ref().map_or(self.epochs_done, |best| best.report.epoch)
     }
 
     /// Learns from every training rating once, and scores the result on the validation rows.
@@ -160,8 +156,8 @@ impl Training {
         if !train_loss.is_finite() {
             return Err(diverged(self.epochs_done, &self.config, NOT_FINITE));
         }
-        let valid = if self.dataset.valid.is_empty() {
-            None
+        let (valid, embeddings) = if self.dataset.valid.is_empty() {
+            (None, None)
         } else {
             let embeddings = Arc::new(self.current_embeddings()?);
             let mut predictor = predictor(Arc::clone(&embeddings), || Ok(Arc::clone(&self.engine)))?;
@@ -172,39 +168,44 @@ impl Training {
                     "patience: no validation row has a rating that is one of the classes, so no epoch can be judged; validate on other rows",
                 ));
             }
-            self.note(loss, embeddings);
-            scores
+            (scores, Some(embeddings))
         };
         let report =
             EpochReport { epoch: self.epochs_done, train_loss, valid, seconds: started.elapsed().as_secs_f64() };
-        if self.is_done() && self.best.is_none() {
-            self.check_sense(&report)?;
+        if let Some(embeddings) = embeddings {
+            self.note(&report, embeddings);
+        }
+        if self.is_done() {
+            self.check_sense(self.best.as_ref().map_or(&report, |best| &best.report))?;
         }
         Ok(report)
     }
 
-    /// Refuses a model whose numbers are finite and mean nothing: without a range nothing else holds them back.
-    fn check_sense(&self, last: &EpochReport) -> Result<()> {
+    /// Refuses a model whose numbers are finite and mean nothing: without a range nothing else holds them back. `stored` is of the epoch
+    /// that would be stored.
+    fn check_sense(&self, stored: &EpochReport) -> Result<()> {
+        let train = &self.dataset.train;
         let per_rating = match self.plan.model.objective {
             Objective::MeanSquaredError => 1.0,
-            Objective::HalfSquaredSum => 2.0 / self.dataset.train.len() as f64,
+            Objective::HalfSquaredSum => 2.0 / train.len() as f64,
             Objective::CrossEntropy { .. } => return Ok(()),
         };
         if self.plan.scale.range().is_some() {
             return Ok(());
         }
-        let of_epoch = last.train_loss * per_rating;
-        let error = last.valid.map_or(of_epoch, |valid| of_epoch.min(valid.rmse.powi(2)));
-        let of_mean = error_of_mean(&self.dataset.train);
-        if error <= of_mean * SENSELESS {
-            return Ok(());
+        let constant = if self.config.mean { train.mean() } else { self.plan.scale.rating_value(0.0) };
+        let of_epoch = stored.train_loss * per_rating;
+        let error = stored.valid.map_or(of_epoch, |valid| of_epoch.min(valid.rmse.powi(2)));
+        let Some(mut reason) = sense::missing(error, constant, train) else { return Ok(()) };
+        if stored.valid.is_none() {
+            // The loss of an epoch has its bad beginning in it, and penalties.
+            let mut predictor = predictor(self.embeddings()?, || Ok(Arc::clone(&self.engine)))?;
+            match sense::missing(sense::error_on(&mut predictor, train)?, constant, train) {
+                Some(of_model) => reason = of_model,
+                None => return Ok(()),
+            }
         }
-        let reason = format!(
-            "its squared error, {}, is more than {SENSELESS} times the {} of the mean alone",
-            short(error),
-            short(of_mean)
-        );
-        Err(diverged(self.epochs_done, &self.config, &reason))
+        Err(diverged(stored.epoch, &self.config, &reason))
     }
 
     /// Takes up to `n_steps` steps, of single ratings as many as a batch would have, at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and
@@ -274,10 +275,11 @@ impl Training {
     }
 
     /// Remembers an epoch that is better than all before it, where training may stop early.
-    fn note(&mut self, valid_loss: Option<f64>, embeddings: Arc<Embeddings>) {
+    fn note(&mut self, report: &EpochReport, embeddings: Arc<Embeddings>) {
         let best = self.best.as_ref().map_or(f64::INFINITY, |best| best.valid_loss);
+        let valid_loss = report.valid.and_then(|valid| valid.loss);
         if let Some(valid_loss) = valid_loss.filter(|loss| self.config.patience.is_some() && *loss < best) {
-            self.best = Some(Best { epoch: self.epochs_done, valid_loss, embeddings });
+            self.best = Some(Best { report: report.clone(), valid_loss, embeddings });
         }
     }
 
@@ -296,10 +298,4 @@ fn diverged(epoch: u32, config: &TrainConfig, reason: &str) -> Error {
          y_range",
         number(config.learning_rate)
     ))
-}
-
-/// Three digits: more say nothing here.
-fn short(error: f64) -> String {
-    let three = format!("{error:.2e}");
-    three.parse().map_or(three, |rounded: f64| number(rounded))
 }

@@ -9,6 +9,7 @@ use crate::score::{Embeddings, MOST_CLASSES};
 use crate::train::config::{Loss, TrainConfig};
 use crate::train::scale::Scale;
 use crate::train::states::{continue_from, working_mu};
+use crate::train::tails;
 
 /// A stored model that a training continues.
 pub struct WarmStart<'a> {
@@ -39,7 +40,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// # Errors
-    /// A `y_range` that ratings are outside of; too many classes; a stored model of another form or scale.
+    /// A `y_range` that ratings are outside of; ratings of which a few are far out; too many classes; a stored model of another form or
+    /// scale.
     pub(super) fn new(config: &TrainConfig, dataset: &Dataset, warm_start: Option<&WarmStart<'_>>) -> Result<Self> {
         let observed = warm_start.map_or((dataset.lowest, dataset.highest), |stored| stored.observed);
         if !(observed.0 <= dataset.lowest && dataset.highest <= observed.1) {
@@ -52,6 +54,9 @@ impl Plan {
             )));
         }
         let scale = Scale::new(observed, config.y_range, config.loss == Loss::HalfSse)?;
+        if config.loss != Loss::CrossEntropy {
+            tails::check(dataset.train.values(), (dataset.lowest, dataset.highest))?;
+        }
         let levels = levels(config, dataset, warm_start)?;
         let objective = match config.loss {
             Loss::Mse => Objective::MeanSquaredError,

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::metrics::{Judged, Tally};
 use crate::model::Objective;
-use crate::ratings::{Dataset, Ratings, class_of};
+use crate::ratings::{Dataset, class_of};
 use crate::score::{Classes, Prediction, Predictor};
 use crate::train::plan::Plan;
 use crate::train::report::ValidScores;
@@ -31,18 +31,6 @@ pub(super) fn validate(predictor: &mut Predictor, dataset: &Dataset, plan: &Plan
         Objective::CrossEntropy { .. } => entropies.mean(),
     };
     Ok(Some(ValidScores { loss, rmse: scores.rmse(), mae: scores.mae, accuracy: scores.accuracy }))
-}
-
-/// The mean squared error of predicting the mean, by the weights of the ratings where they have some.
-pub(super) fn error_of_mean(train: &Ratings) -> f64 {
-    let weight = |index: usize| train.weights().map_or(1.0, |weights| f64::from(weights[index]));
-    let sum = |each: &dyn Fn(f64) -> f64| {
-        let weighted = train.values().iter().enumerate().map(|(index, value)| weight(index) * each(f64::from(*value)));
-        weighted.sum::<f64>() / train.len().max(1) as f64
-    };
-    // Weights are 1 on average.
-    let mean = sum(&|value| value);
-    sum(&|value| (value - mean).powi(2))
 }
 
 /// `-log probability` of the classes of rows; rows with an unknown side go by how often each class occurs, rows whose rating

@@ -32,7 +32,7 @@ CALLS = [
     "CALL cofi_train('ratings', NULL, epochs := 1, warm_start := true)", "CALL cofi_lr_find('ratings', NULL, warm_start := true)",
 ]
 EVERY_NTH = int(sys.argv[2])
-n_asked = n_edits = n_refused = n_answered = 0
+n_asked = n_edits = n_refused = n_answered = n_dropped = 0
 
 def numbers(value):
     if isinstance(value, float):
@@ -41,7 +41,7 @@ def numbers(value):
         yield from numbers(part)
 
 def edit(kind, *statements):
-    global n_asked, n_edits, n_refused, n_answered
+    global n_asked, n_edits, n_refused, n_answered, n_dropped
     n_asked += 1
     if n_asked % EVERY_NTH > 0:
         return
@@ -67,6 +67,12 @@ def edit(kind, *statements):
             if not re.search("cofi_models|cofi_history|cofi_report|cofi_lr_find", call):
                 assert all(map(math.isfinite, numbers(rows))), f"{kind}, {statements}: {call}: {rows}"
         assert connection.execute("SELECT 42").fetchone() == (42,)
+    # Dropping the model does, as long as its row is there and `models` and `history` have their columns. A training does without that, too.
+    of_all_models = re.compile(r"(?!UPDATE|.*DROP NOT NULL).*cofi_store\.(models|history)|.*SET name")
+    if n_edits % 2 == 0 and not any(map(of_all_models.match, statements)):
+        connection.execute("CALL cofi_drop('default')").fetchall()
+        assert connection.execute("SELECT count(*) FROM cofi_store.models").fetchone() == (0,)
+        n_dropped += 1
     # The ways out that the errors name, from the mildest on.
     for mend in ("SELECT 1", "CALL cofi_drop('default')", "DROP SCHEMA cofi_store CASCADE"):
         try:
@@ -81,7 +87,7 @@ def edit(kind, *statements):
     assert False, f"{kind}, {statements}: nothing mends it"
 
 def end():
-    print(n_edits, n_refused, n_answered)
+    print(n_edits, n_refused, n_answered, n_dropped)
 """
 
 COLUMNS = """
@@ -143,11 +149,12 @@ class EditedTables(InFolder):
     def check(self, edits, least, *arguments):
         every_nth = 1 if os.environ.get("COFI_EDITS") == "all" else 9
         child = start(WORLD + edits, self.folder, every_nth, *arguments)
-        n_edits, n_refused, n_answered = map(int, finish(child, 1200).split())
+        n_edits, n_refused, n_answered, n_dropped = map(int, finish(child, 1200).split())
         self.assertGreater(n_edits, least // every_nth)
         # Some edits are none, and some are of what a function does not read.
         self.assertGreater(n_refused, 4 * n_edits)
         self.assertGreater(n_answered, n_edits)
+        self.assertGreater(n_dropped, n_edits // 10)
 
     def test_values_of_a_product_of_factors(self):
         self.check(COLUMNS, 200, "dot")
