@@ -112,7 +112,7 @@ fn some_step(bytes: &mut Bytes<'_>) -> Result<(Step, bool)> {
     let step = training_step(&model, &Optimiser { rule, weight_decay, reach }, options)?;
     step.check_in_place()?;
     let is_classifier = matches!(objective, Objective::CrossEntropy { .. });
-    let is_plain = !is_mlp && options.l2 == 0.0 && !options.accumulates && !(rule == Rule::Classic && is_classifier);
+    let is_plain = !is_mlp && options.l2 == 0.0 && !options.accumulates && (rule != Rule::Classic || !is_classifier);
     Ok((step, is_plain))
 }
 
