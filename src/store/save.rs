@@ -210,7 +210,7 @@ fn append(
     };
     session
         .append([store.database(), store.schema(), table], next)
-        .map_err(|error| error.context(&format!("the rows of cofi_store.{table} could not be written")))
+        .map_err(|error| error.context(format_args!("the rows of cofi_store.{table} could not be written")))
 }
 
 fn append_history(session: &Session, store: &Store, id: i64, model: &NewModel<'_>) -> Result<()> {
