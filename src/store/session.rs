@@ -114,8 +114,10 @@ impl Session {
 
     /// Begins a transaction, which is rolled back unless it is committed.
     pub fn begin(&self) -> Result<Transaction<'_>> {
+        // There before it has begun: where nobody waits for that any more, it still has to end.
+        let transaction = Transaction { session: self, open: true };
         self.execute("BEGIN TRANSACTION")?;
-        Ok(Transaction { session: self, open: true })
+        Ok(transaction)
     }
 
     /// Looks names up in one schema of one database from now on.
@@ -223,9 +225,9 @@ impl std::ops::Deref for Transaction<'_> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.open {
-            // A transaction that the host has ended itself cannot be rolled back again, and need not be. Nothing waits for it: what is
-            // asked for next comes after it.
-            self.session.worker.tell(|connection| drop(connection.execute_batch("ROLLBACK")));
+            // A transaction that the host has ended itself cannot be rolled back again, and need not be. Where the wait for it is given
+            // up, it is still done behind what was asked for before.
+            let _ = self.session.execute("ROLLBACK");
         }
     }
 }

@@ -80,8 +80,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Has a job done, without waiting for it.
-    pub(super) fn tell(&self, job: impl FnOnce(&Connection) + Send + 'static) {
+    fn tell(&self, job: impl FnOnce(&Connection) + Send + 'static) {
         if let Some(jobs) = &self.jobs {
             // The thread lives as long as this does.
             let _ = jobs.send(Box::new(job));

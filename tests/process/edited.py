@@ -74,6 +74,7 @@ def edit(kind, *statements):
         assert connection.execute("SELECT count(*) FROM cofi_store.models").fetchone() == (0,)
         n_dropped += 1
     # The ways out that the errors name, from the mildest on.
+    told = []
     for mend in ("SELECT 1", "CALL cofi_drop('default')", "DROP SCHEMA cofi_store CASCADE"):
         try:
             connection.execute(mend).fetchall()
@@ -81,10 +82,11 @@ def edit(kind, *statements):
             is_mended = connection.execute("SELECT cofi_predict(1, 2)").fetchone()[0] is not None
         except duckdb.Error as error:
             assert not re.search("failed unexpectedly|INTERNAL|FATAL|Assert", str(error)), f"{kind}, {statements}: {mend}: {error}"
+            told.append(str(error))
             is_mended = False
         if is_mended:
             return
-    assert False, f"{kind}, {statements}: nothing mends it"
+    assert False, f"{kind}, {statements}: nothing mends it: {told}"
 
 def end():
     print(n_edits, n_refused, n_answered, n_dropped)
