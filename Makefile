@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release faults fuzz report_test lint check demo data bench bench-peers quality seeds clean clean_all
+.PHONY: help configure debug release test test_debug test_release faults fuzz gpu report_test lint check demo data bench bench-peers quality seeds clean clean_all
 
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -84,6 +84,9 @@ faults: release  ## kills, full disks, eight connections at once, a thousand dat
 
 fuzz: release  ## bad input with AddressSanitizer: FUZZ_SECONDS (600) for each of three fuzzers, then every edit of stored tables
 	@$(PYTHON3) scripts/fuzz.py
+
+gpu: release  ## build/gpu: cofi with ONNX Runtime for NVIDIA GPUs and CUDA's libraries, in one folder (2.5 GB)
+	@$(PYTHON) scripts/gpu.py build/release/cofi.duckdb_extension build/gpu
 
 # The pages that a Rust test leaves behind: an ordinary one, a large one, one that means harm.
 report_test: demo  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)

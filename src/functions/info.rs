@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
-use crate::runtime::{Library, usable_devices};
+use crate::runtime::{Driver, Library, usable_devices};
 use crate::store::host_version;
 
 /// The columns of the answer.
@@ -32,6 +32,7 @@ impl TableFunction for Info {
                 rows.push(("onnxruntime", library.version().to_owned()));
                 rows.push(("library", library.path().display().to_string()));
                 rows.push(("library found", library.source().to_string()));
+                rows.extend(gpus());
                 rows.extend(usable_devices(library).into_iter().map(|(device, usable)| match usable {
                     Ok(()) => ("device", format!("{device}: usable")),
                     Err(reason) => ("device", format!("{device}: not usable: {reason}")),
@@ -44,4 +45,18 @@ impl TableFunction for Info {
             rows.into_iter().map(|(property, value)| vec![Cell::from(property), Cell::Text(value)]).collect(),
         ))
     }
+}
+
+/// What the driver says, if there is one.
+fn gpus() -> Vec<(&'static str, String)> {
+    let driver = match Driver::ask() {
+        Ok(driver) => driver,
+        Err(reason) => return vec![("driver", format!("none: {reason}"))],
+    };
+    let (major, minor) = driver.cuda;
+    let gpus = driver.gpus.iter().enumerate().map(|(number, gpu)| {
+        let gigabytes = gpu.memory_bytes as f64 / 1e9;
+        ("gpu", format!("cuda:{number}: {}, {gigabytes:.1} GB", gpu.name))
+    });
+    std::iter::once(("driver", format!("up to CUDA {major}.{minor}"))).chain(gpus).collect()
 }

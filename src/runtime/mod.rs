@@ -12,6 +12,7 @@ mod export;
 mod float_mode;
 mod forced;
 mod fused;
+mod gpu;
 mod inputs;
 mod library;
 mod memory;
@@ -25,6 +26,7 @@ mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use forced::panic_if_asked;
+pub use gpu::{Driver, Gpu};
 pub use library::{Library, Source, Wanted};
 pub use onnx::lower;
 pub use provider::{Device, DeviceRequest, usable_devices};

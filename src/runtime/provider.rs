@@ -7,6 +7,7 @@ use ort::ep::{self, ExecutionProvider};
 
 use crate::error::{Error, Result, quoted};
 use crate::graph::{Dim, Engine, Graph, Shape, Step};
+use crate::runtime::gpu;
 use crate::runtime::library::Library;
 use crate::runtime::session::{OnnxEngine, Operators};
 
@@ -69,6 +70,8 @@ impl DeviceRequest {
     pub fn resolve(self, library: &'static Library) -> Result<Device> {
         let device = match self {
             DeviceRequest::Cpu => return Ok(Device::Cpu),
+            // Nobody is asked for a driver where it would not help.
+            DeviceRequest::Auto if !ep::CUDA::is_available().unwrap_or(false) => return Ok(Device::Cpu),
             DeviceRequest::Auto => Device::Cuda { index: 0 },
             DeviceRequest::Cuda(index) => Device::Cuda { index: index.unwrap_or(0) },
         };
@@ -95,27 +98,40 @@ fn gpu_number(digits: &str) -> Option<u32> {
 }
 
 fn try_device(library: &'static Library, device: Device) -> Result<()> {
-    if let Device::Cuda { .. } = device
-        && !ep::CUDA::is_available().unwrap_or(false)
-    {
-        return Err(Error::new(format!(
-            "the library {} has no CUDA provider; install one that has (the PyPI package onnxruntime-gpu) and name its \
-             file with SET cofi_onnxruntime = '/path/libonnxruntime.so' or in the environment variable ORT_DYLIB_PATH \
-             before the first training, or use device := 'cpu'",
-            library.path().display()
-        )));
-    }
-    let values = one_step(library, device).map_err(|reason| match device {
-        Device::Cpu => reason,
-        Device::Cuda { .. } => Error::new(format!(
-            "{reason}; it needs an NVIDIA driver, and CUDA and cuDNN where the system's loader finds them; without them \
-             use device := 'cpu'"
-        )),
-    })?;
+    let values = match device {
+        Device::Cpu => one_step(library, device)?,
+        Device::Cuda { index } => one_step_with_cuda(library, device, index)?,
+    };
     match values.as_slice() {
         [value] if (value - 2.0).abs() < 1e-6 => Ok(()),
         other => Err(Error::new(format!("{device} computed 1 + 1 = {other:?}"))),
     }
+}
+
+/// The libraries of CUDA's that are loaded at most because the system's loader did not find them.
+const MOST_LIBRARIES: usize = 32;
+
+/// As [`one_step`], with all that is missing in the error.
+fn one_step_with_cuda(library: &'static Library, device: Device, index: u32) -> Result<Vec<f32>> {
+    let missing = gpu::missing(library.path(), ep::CUDA::is_available().unwrap_or(false), index);
+    if !missing.is_empty() {
+        return Err(Error::new(format!("missing: {}; or use device := 'cpu'", missing.join("; and "))));
+    }
+    let mut tried = one_step(library, device);
+    for _ in 0..MOST_LIBRARIES {
+        let text = tried.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        match gpu::not_found(&text) {
+            Some(name) if gpu::preload(name, library.path()) => tried = one_step(library, device),
+            Some(name) => {
+                return Err(Error::new(format!(
+                    "missing: {name}, a library of CUDA's: {}; or use device := 'cpu'",
+                    gpu::GET_BUILD
+                )));
+            }
+            None => break,
+        }
+    }
+    tried.map_err(|reason| Error::new(format!("{reason}; without a GPU that works use device := 'cpu'")))
 }
 
 /// What a state of 1 becomes.
