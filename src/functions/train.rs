@@ -125,7 +125,7 @@ fn stored_now(request: &Request, call: &Execution) -> Result<Option<ModelVersion
     let session = call.database.reading(call.caller.connection_id)?;
     session.use_search_path(&call.caller.search_path)?;
     let store = Store::for_model(&session, &request.model)?;
-    Ok(store.find(&session, &request.model.name).unwrap_or_default())
+    store.find(&session, &request.model.name).or_else(|_| call.database.check_pulse().map(|()| None))
 }
 
 fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::ratings::Intake;
 use crate::store::cache::ModelCache;
 use crate::store::exit::Watcher;
 use crate::store::helper::Tasks;
-use crate::store::pulse::Pulse;
+use crate::store::pulse::{Beat, Pulse};
 use crate::store::session::Session;
 
 /// The setting that keeps the connections.
@@ -140,7 +140,7 @@ impl Database {
     /// # Errors
     /// The host ends no statements any more.
     pub fn check_pulse(&self) -> Result<()> {
-        self.pulse.check()
+        self.pulse.check_end()
     }
 
     /// The models read so far.
@@ -179,9 +179,8 @@ fn watch(_watcher: Watcher, watching: Connection, database: &Weak<Database>) {
     loop {
         let is_exiting = Watcher::sleep();
         let Some(database) = database.upgrade() else { return };
-        // It reads no table, not even the host's own, so that nothing but the end of all statements can hold it up.
-        database.pulse.take(|| drop(watching.execute_batch("SELECT 1")));
-        if !may_release(&watching, is_exiting) {
+        database.pulse.take(Beat::End, || drop(watching.execute_batch("SELECT 1")));
+        if !database.pulse.take(Beat::Begin, || may_release(&watching, is_exiting)) {
             alone_since = None;
         } else if is_exiting {
             let begun = Instant::now();
@@ -198,10 +197,10 @@ fn watch(_watcher: Watcher, watching: Connection, database: &Weak<Database>) {
 }
 
 /// Whether nobody else is connected and nobody asked to keep the connections, which counts while the process lives. A
-/// question that cannot be answered is no reason to let go.
+/// question that cannot be answered is no reason to let go. The names are whole, for a macro of a user's could have the short ones.
 fn may_release(watching: &Connection, is_exiting: bool) -> bool {
-    let is_kept = || is_true(watching, &format!("SELECT current_setting('{KEEP_CONNECTION}')::INTEGER"));
-    is_true(watching, "SELECT (count <= 3)::INTEGER FROM duckdb_connection_count()") == Some(true)
+    let is_kept = || is_true(watching, &format!("SELECT system.main.current_setting('{KEEP_CONNECTION}')::INTEGER"));
+    is_true(watching, "SELECT (count <= 3)::INTEGER FROM system.main.duckdb_connection_count()") == Some(true)
         && (is_exiting || is_kept() == Some(false))
 }
 

@@ -1,6 +1,7 @@
 //! A connection on a thread of its own: a function that asks for something there can stop waiting (`pulse.rs`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -23,6 +24,8 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Worker {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    /// Whose thread it is: a process forked from it has none.
+    process: u32,
     pulse: Arc<Pulse>,
 }
 
@@ -43,7 +46,7 @@ impl Worker {
         let thread = thread.map_err(|error| {
             Error::new("cofi could not start the thread of a connection of its own").with_source(error)
         })?;
-        Ok(Self { jobs: Some(sender), thread: Some(thread), pulse: Arc::clone(pulse) })
+        Ok(Self { jobs: Some(sender), thread: Some(thread), process: process::id(), pulse: Arc::clone(pulse) })
     }
 
     /// Has a job done, and waits for what becomes of it.
@@ -88,6 +91,11 @@ impl Worker {
     }
 
     fn next<R>(&self, answers: &Receiver<R>) -> Result<R> {
+        if self.process != process::id() {
+            return Err(Error::new(
+                "this process was forked from one that had loaded cofi, whose threads it has not; open the database anew in it",
+            ));
+        }
         loop {
             match answers.recv_timeout(POLL) {
                 Ok(answer) => return Ok(answer),
@@ -104,7 +112,9 @@ impl Drop for Worker {
     /// Closes the connection.
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take()
+            && self.process == process::id()
+        {
             // It contains all panics.
             let _ = thread.join();
         }
