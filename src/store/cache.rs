@@ -32,11 +32,12 @@ impl Database {
         };
         session.use_search_path(search_path)?;
         let store = Store::for_model(&session, model)?;
-        if let Some(known) = self.cache().get(&store, &model.name)
-            && store.find(&session, &model.name)? == Some(known.version)
-            && has_its_tables(&session, &store, &known)
-        {
-            return Ok(known);
+        if let Some(known) = self.cache().get(&store, &model.name) {
+            let is_stored = store.find(&session, &model.name)? == Some(known.version);
+            if is_stored && has_its_tables(&session, &store, &known) {
+                return Ok(known);
+            }
+            session.anew()?;
         }
         // Forgotten first: while a model is read, the old one need not be in memory beside it.
         self.cache().forget(&store, &model.name);

@@ -77,7 +77,7 @@ impl Database {
         Ok(database)
     }
 
-    /// The connection that reads models.
+    /// The connection that reads models, all as of one moment.
     ///
     /// # Errors
     /// The connections were released; `caller` is this very connection.
@@ -87,7 +87,7 @@ impl Database {
                 "cofi functions cannot be used in views that stand in for the tables of cofi_store",
             ));
         }
-        Kept::lock(&self.reading)
+        Kept::lock(&self.reading)?.of_one_moment()
     }
 
     /// The connection for trainings; held while ratings are read and while a model is saved, not in between.
@@ -204,21 +204,50 @@ fn may_release(watching: &Connection, is_exiting: bool) -> bool {
         && (is_exiting || is_kept() == Some(false))
 }
 
+const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
+
 /// A locked connection.
-pub struct Kept<'a>(MutexGuard<'a, Option<Session>>);
+pub struct Kept<'a> {
+    slot: MutexGuard<'a, Option<Session>>,
+    /// Whether all that is asked here is of one moment, until this value is dropped.
+    is_of_one_moment: bool,
+}
 
 impl<'a> Kept<'a> {
     fn lock(slot: &'a Mutex<Option<Session>>) -> Result<Self> {
         // A panic while it was held left no transaction behind that the next statement would not report itself.
-        let guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if guard.is_none() {
+        let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
             return Err(Error::new(format!(
                 "cofi let go of its connections when this database had no other connection for half a second; open the database \
                  anew, and where a database is kept open without a connection (a pool, say) run SET GLOBAL {KEEP_CONNECTION} = \
                  true right after LOAD cofi"
             )));
         }
-        Ok(Self(guard))
+        Ok(Self { slot, is_of_one_moment: false })
+    }
+
+    /// Begins a transaction that cannot write: nothing that waits for others to end holds it up, a forced checkpoint least of all.
+    fn of_one_moment(mut self) -> Result<Self> {
+        // Set before it has begun: where nobody waits for that any more, it still has to end.
+        self.is_of_one_moment = true;
+        self.execute(BEGIN_READING)?;
+        Ok(self)
+    }
+
+    /// As of a new moment from now on, also where an error has ended the old one.
+    pub fn anew(&self) -> Result<()> {
+        self.execute("ROLLBACK")?;
+        self.execute(BEGIN_READING)
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        if self.is_of_one_moment {
+            // There is nothing to undo, and an error has been told already.
+            let _ = self.execute("ROLLBACK");
+        }
     }
 }
 
@@ -226,7 +255,7 @@ impl std::ops::Deref for Kept<'_> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        match self.0.as_ref() {
+        match self.slot.as_ref() {
             Some(session) => session,
             None => unreachable!("checked when it was locked, and only its holder could empty it"),
         }

@@ -11,18 +11,14 @@ use crate::store::source::id_type;
 use crate::store::stored::{LayerRows, ModelRows, SideRows, push_seen};
 use crate::train::Spec;
 
-/// Reads the model that has a name now, all of it as of one moment; `None` where there is none.
+/// Reads the model that has a name now; `None` where there is none. The session's transaction is the caller's: a training that replaces the
+/// model meanwhile cannot be seen half.
 ///
 /// # Errors
 /// Tables that are not as cofi wrote them.
 pub fn load_model(session: &Session, store: &Store, name: &str) -> Result<Option<StoredModel>> {
-    // One transaction: a training that replaces the model meanwhile cannot be seen half.
-    let transaction = session.begin()?;
-    let Some(version) = store.find(&transaction, name)? else { return Ok(None) };
-    let model =
-        read(&transaction, store, version).map_err(|error| edited(name, "one of its tables").with_source(error))?;
-    transaction.commit()?;
-    Ok(Some(model))
+    let Some(version) = store.find(session, name)? else { return Ok(None) };
+    read(session, store, version).map(Some).map_err(|error| edited(name, "one of its tables").with_source(error))
 }
 
 fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<StoredModel> {
