@@ -140,7 +140,7 @@ impl Database {
     /// # Errors
     /// The host ends no statements any more.
     pub fn check_pulse(&self) -> Result<()> {
-        self.pulse.check_end()
+        self.pulse.check(&[Beat::End])
     }
 
     /// The models read so far.

@@ -62,20 +62,11 @@ impl Pulse {
         answer
     }
 
-    /// Errors where the host has been held up for a long time, for whoever waits for a statement.
+    /// Errors where a statement that needs one of `beats` has been held up for too long.
     ///
     /// # Errors
     /// That, with the reason.
-    pub(super) fn check(&self) -> Result<()> {
-        self.check_any(&[Beat::End, Beat::Begin])
-    }
-
-    /// As [`check`](Self::check), for whoever needs no transaction yet.
-    pub(super) fn check_end(&self) -> Result<()> {
-        self.check_any(&[Beat::End])
-    }
-
-    fn check_any(&self, beats: &[Beat]) -> Result<()> {
+    pub(super) fn check(&self, beats: &[Beat]) -> Result<()> {
         let stopped = || self.stopped().filter(|beat| beats.contains(beat));
         if stopped().is_none() {
             return Ok(());

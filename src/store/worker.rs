@@ -10,7 +10,7 @@ use std::time::Duration;
 use duckdb::Connection;
 
 use crate::error::{Error, Result};
-use crate::store::pulse::Pulse;
+use crate::store::pulse::{Beat, Pulse};
 
 /// How long an answer is awaited before anybody asks whether there can be one.
 const POLL: Duration = Duration::from_millis(500);
@@ -99,7 +99,7 @@ impl Worker {
         loop {
             match answers.recv_timeout(POLL) {
                 Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Timeout) => self.pulse.check()?,
+                Err(RecvTimeoutError::Timeout) => self.pulse.check(&[Beat::End, Beat::Begin])?,
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new("a statement of cofi's own failed unexpectedly; please report this"));
                 }
