@@ -13,12 +13,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    is_given_up: bool,
 }
 
 impl Error {
     /// An error that the caller can only read, with its own words.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self { message: message.into(), source: None, is_given_up: false }
+    }
+
+    /// An answer that is not awaited any longer. It says nothing of what was asked for, so whoever makes something else of errors
+    /// hands this one on.
+    pub fn given_up(message: impl Into<String>) -> Self {
+        Self { is_given_up: true, ..Self::new(message) }
+    }
+
+    /// Whether it is one of [`given_up`](Self::given_up).
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up
     }
 
     /// A value that an argument or option does not take.

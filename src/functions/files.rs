@@ -59,7 +59,7 @@ impl OutputFile {
     }
 
     fn check_open(&self, database: &Database, caller: &Caller) -> Result<()> {
-        match database.reading(caller.connection_id)?.files_closed_by() {
+        match database.reading(caller.connection_id)?.files_closed_by()? {
             None => Ok(()),
             Some(setting) => Err(Error::new(format!(
                 "path = {}: no file is written while the setting {setting}, which lasts until the database is opened anew",

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, quoted};
 use crate::functions::caller::Visibility;
 use crate::functions::table::Call;
-use crate::store::{NamedColumns, Relation, Session, Source, is_missing};
+use crate::store::{Kept, NamedColumns, Relation, Source, is_missing};
 
 /// What ratings are wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Purpose {
 /// A relation that is not there, is temporary or not yet committed; columns that are not there or cannot be used.
 pub fn resolve(
     call: &Call<'_>,
-    session: &Session,
+    session: &Kept<'_>,
     argument: &str,
     text: &str,
     columns: &NamedColumns,
@@ -38,7 +38,7 @@ pub fn resolve(
 /// A relation that is temporary; those of `look_up`, one that is not there with the reason.
 pub fn find<T>(
     call: &Call<'_>,
-    session: &Session,
+    session: &Kept<'_>,
     argument: &str,
     text: &str,
     look_up: impl FnOnce(Relation) -> Result<T>,
@@ -56,8 +56,10 @@ pub fn find<T>(
              query in parentheses"
         )));
     }
+    // The error has ended the moment.
+    let knows = |name| session.anew().and_then(|()| session.knows(name)).unwrap_or(true);
     look_up(relation).map_err(|error| match (is_missing(&error), visible) {
-        (true, Some(_)) if !session.knows(name.table()).unwrap_or(true) => Error::new(format!(
+        (true, Some(_)) if !knows(name.table()) => Error::new(format!(
             "{argument} = {shown}: the table was created by this transaction, which is not yet committed: cofi reads through a \
              connection of its own, which does not see it; COMMIT first"
         )),

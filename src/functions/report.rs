@@ -120,7 +120,10 @@ impl Report {
         match &self.ratings {
             Some(source) => read_measured(session, source, MeasuredRows::All, model),
             // The table may be gone since, or changed: then there is nothing to judge by, and the page says so.
-            None => Ok(held_out(session, model).unwrap_or_default()),
+            None => held_out(session, model).or_else(|error| match error.is_given_up() {
+                true => Err(error),
+                false => Ok(Vec::new()),
+            }),
         }
     }
 }

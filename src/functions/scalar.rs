@@ -265,7 +265,7 @@ impl Loaded {
             Some(predictor) => Ok(predictor),
             empty => {
                 let (named, (database, connection_id)) = (self.library.clone(), &self.caller);
-                let wanted = || Ok(Wanted { named, closed_by: database.reading(*connection_id)?.files_closed_by() });
+                let wanted = || Ok(Wanted { named, closed_by: database.reading(*connection_id)?.files_closed_by()? });
                 Ok(empty.insert(predictor_of(&self.model, wanted)?))
             }
         }

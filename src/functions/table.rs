@@ -78,7 +78,7 @@ impl Execution {
     /// # Errors
     /// The connections were released.
     pub fn library(&self, named: Option<&str>) -> Result<Wanted> {
-        let closed_by = self.database.reading(self.caller.connection_id)?.files_closed_by();
+        let closed_by = self.database.reading(self.caller.connection_id)?.files_closed_by()?;
         Ok(Wanted { named: named.map(str::to_owned), closed_by })
     }
 }

@@ -120,12 +120,12 @@ impl Running {
     }
 }
 
-/// The model that has the name. One that cannot be read is as good as none: a training is the way out of that.
+/// The model that has the name.
 fn stored_now(request: &Request, call: &Execution) -> Result<Option<ModelVersion>> {
     let session = call.database.reading(call.caller.connection_id)?;
     session.use_search_path(&call.caller.search_path)?;
     let store = Store::for_model(&session, &request.model)?;
-    store.find(&session, &request.model.name).or_else(|_| call.database.check_pulse().map(|()| None))
+    store.find_readable(&session, &request.model.name)
 }
 
 fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {

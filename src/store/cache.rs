@@ -28,6 +28,7 @@ impl Database {
     pub fn model(&self, connection_id: u64, search_path: &str, model: &ModelName) -> Result<Arc<StoredModel>> {
         let session = match self.reading(connection_id) {
             Ok(session) => session,
+            Err(error) if error.is_given_up() => return Err(error),
             Err(error) => return self.cache().remembered(search_path, model).ok_or(error),
         };
         session.use_search_path(search_path)?;

@@ -20,7 +20,7 @@ use crate::store::cache::ModelCache;
 use crate::store::exit::Watcher;
 use crate::store::helper::Tasks;
 use crate::store::pulse::{Beat, Pulse};
-use crate::store::session::Session;
+use crate::store::session::{Session, Transaction};
 
 /// The setting that keeps the connections.
 pub const KEEP_CONNECTION: &str = "cofi_keep_connection";
@@ -87,10 +87,10 @@ impl Database {
                 "cofi functions cannot be used in views that stand in for the tables of cofi_store",
             ));
         }
-        Kept::lock(&self.reading)?.of_one_moment()
+        Kept::lock(&self.reading)
     }
 
-    /// The connection for trainings; held while ratings are read and while a model is saved, not in between.
+    /// The connection for trainings, reading all as of one moment; held while ratings are read and while a model is saved, not in between.
     ///
     /// # Errors
     /// The connections were released; `caller` is one of cofi's own.
@@ -206,11 +206,9 @@ fn may_release(watching: &Connection, is_exiting: bool) -> bool {
 
 const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
 
-/// A locked connection.
+/// A locked connection, on which all that is asked is of one moment.
 pub struct Kept<'a> {
     slot: MutexGuard<'a, Option<Session>>,
-    /// Whether all that is asked here is of one moment, until this value is dropped.
-    is_of_one_moment: bool,
 }
 
 impl<'a> Kept<'a> {
@@ -224,15 +222,11 @@ impl<'a> Kept<'a> {
                  true right after LOAD cofi"
             )));
         }
-        Ok(Self { slot, is_of_one_moment: false })
-    }
-
-    /// Begins a transaction that cannot write: nothing that waits for others to end holds it up, a forced checkpoint least of all.
-    fn of_one_moment(mut self) -> Result<Self> {
-        // Set before it has begun: where nobody waits for that any more, it still has to end.
-        self.is_of_one_moment = true;
-        self.execute(BEGIN_READING)?;
-        Ok(self)
+        // There before the moment has begun: where nobody waits for that any more, it still has to end.
+        let kept = Self { slot };
+        // Nothing that waits for others to end holds up a transaction that cannot write, a forced checkpoint least of all.
+        kept.execute(BEGIN_READING)?;
+        Ok(kept)
     }
 
     /// As of a new moment from now on, also where an error has ended the old one.
@@ -240,14 +234,21 @@ impl<'a> Kept<'a> {
         self.execute("ROLLBACK")?;
         self.execute(BEGIN_READING)
     }
+
+    /// Ends the moment, and begins a transaction that may write.
+    ///
+    /// # Errors
+    /// Those of [`Session::begin`].
+    pub fn write(&self) -> Result<Transaction<'_>> {
+        self.execute("ROLLBACK")?;
+        self.begin()
+    }
 }
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
-        if self.is_of_one_moment {
-            // There is nothing to undo, and an error has been told already.
-            let _ = self.execute("ROLLBACK");
-        }
+        // There is nothing to undo, nor anything open where something was written; an error has been told already.
+        let _ = self.execute("ROLLBACK");
     }
 }
 

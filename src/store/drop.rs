@@ -3,6 +3,7 @@
 use duckdb::types::Value;
 
 use crate::error::{Error, Result};
+use crate::store::connections::Kept;
 use crate::store::names::{ModelName, quote_identifier};
 use crate::store::schema::Store;
 use crate::store::session::{Session, text};
@@ -11,12 +12,12 @@ use crate::store::session::{Session, text};
 ///
 /// # Errors
 /// No such model; a database that cannot be written.
-pub fn drop_model(session: &Session, model: &ModelName) -> Result<(Option<i64>, Store)> {
+pub fn drop_model(session: &Kept<'_>, model: &ModelName) -> Result<(Option<i64>, Store)> {
     let store = Store::for_model(session, model)?;
     if store.is_empty(session) {
         return Err(store.missing(session, &model.name));
     }
-    let transaction = session.begin()?;
+    let transaction = session.write()?;
     complete(&transaction, &store)?;
     let ids = remove(&transaction, &store, &model.name)?;
     transaction.commit()?;

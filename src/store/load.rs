@@ -18,7 +18,10 @@ use crate::train::Spec;
 /// Tables that are not as cofi wrote them.
 pub fn load_model(session: &Session, store: &Store, name: &str) -> Result<Option<StoredModel>> {
     let Some(version) = store.find(session, name)? else { return Ok(None) };
-    read(session, store, version).map(Some).map_err(|error| edited(name, "one of its tables").with_source(error))
+    read(session, store, version).map(Some).map_err(|error| match error.is_given_up() {
+        true => error,
+        false => edited(name, "one of its tables").with_source(error),
+    })
 }
 
 fn read(session: &Session, store: &Store, version: ModelVersion) -> Result<StoredModel> {

@@ -34,7 +34,7 @@ impl Beat {
     fn stopped(self) -> Error {
         let seconds = self.patience().as_secs();
         let given_up = "it is given up, though what it had begun may still take effect; run it again, and";
-        Error::new(match self {
+        Error::given_up(match self {
             Beat::End => format!(
                 "DuckDB has not ended any statement for {seconds} seconds; the setting threads was changed, it seems, for which it waits until \
                  this one leaves its threads: {given_up} change threads while no function of cofi runs"

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Id, IdKind, Vocabulary};
 use crate::ratings::Dataset;
 use crate::score::{Embeddings, Table};
+use crate::store::connections::Kept;
 use crate::store::drop::{complete, remove};
 use crate::store::layers::{record_batch, tensors_of};
 use crate::store::model::{Side, side_deviations, side_table};
@@ -52,9 +53,9 @@ pub struct NewModel<'a> {
 ///
 /// # Errors
 /// A model that another training has stored meanwhile, which stays; a database that cannot be written, or a disk that is full: then the old model is as it was.
-pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel<'_>) -> Result<()> {
-    // What cannot be read is replaced: that is the way out of it. Trainings hold this session while they save, so none comes between.
-    if let Ok(Some(stored)) = store.find(session, name)
+pub fn save_model(session: &Kept<'_>, store: &Store, name: &str, model: &NewModel<'_>) -> Result<()> {
+    // Trainings hold this connection while they save, so none comes between.
+    if let Some(stored) = store.find_readable(session, name)?
         && model.replaces != Some(stored)
     {
         return Err(Error::new(format!(
@@ -62,7 +63,7 @@ pub fn save_model(session: &Session, store: &Store, name: &str, model: &NewModel
              after the other, or store this one under a name of its own with model := '...'"
         )));
     }
-    let transaction = session.begin()?;
+    let transaction = session.write()?;
     complete(&transaction, store)?;
     remove(&transaction, store, name)?;
     let id = next_id(&transaction, store)?;

@@ -93,6 +93,14 @@ impl Store {
         }
     }
 
+    /// The same, where one that cannot be read is as good as none: a training is the way out of that.
+    ///
+    /// # Errors
+    /// An answer that was given up.
+    pub fn find_readable(&self, session: &Session, name: &str) -> Result<Option<ModelVersion>> {
+        self.find(session, name).or_else(|error| if error.is_given_up() { Err(error) } else { Ok(None) })
+    }
+
     /// What to say when a model is not there.
     pub fn missing(&self, session: &Session, name: &str) -> Error {
         let known = session

@@ -99,24 +99,35 @@ impl Session {
     }
 
     /// The setting that keeps everybody from the host's local files, in words; `None` where they are open. It lasts as long as the
-    /// database is open. What cannot be asked is taken for closed.
+    /// database is open.
     ///
     /// The names are whole, for a macro of the caller's could have the short ones.
-    pub fn files_closed_by(&self) -> Option<&'static str> {
+    pub fn files_closed_by(&self) -> Result<Option<&'static str>> {
         let sql = "SELECT system.main.current_setting('enable_external_access')::INTEGER";
-        let answer = self.rows(sql, Vec::new()).ok().into_iter().flatten().flatten().next();
+        let answer = self.rows(sql, Vec::new())?.into_iter().flatten().next();
         if !matches!(answer, Some(Value::Int(1))) {
-            return Some("enable_external_access is false");
+            return Ok(Some("enable_external_access is false"));
         }
         // The host shows nobody which file systems are disabled, only what it refuses.
-        self.prepare("SELECT file FROM system.main.glob('')").err().map(|_| "disabled_filesystems has LocalFileSystem")
+        match self.prepare("SELECT file FROM system.main.glob('')") {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_given_up() => Err(error),
+            Err(_) => Ok(Some("disabled_filesystems has LocalFileSystem")),
+        }
     }
 
-    /// Begins a transaction, which is rolled back unless it is committed.
+    /// Begins a transaction that may write, which is rolled back unless it is committed.
+    ///
+    /// A checkpoint that is forced meanwhile lets none begin until all older ones have ended, the caller's among them, maybe. So it begins in
+    /// all databases at once, which listing their schemas makes it do, and how long that takes is watched.
+    ///
+    /// # Errors
+    /// Also when it has not begun after a minute.
     pub fn begin(&self) -> Result<Transaction<'_>> {
         // There before it has begun: where nobody waits for that any more, it still has to end.
         let transaction = Transaction { session: self, open: true };
-        self.execute("BEGIN TRANSACTION")?;
+        let sql = "BEGIN TRANSACTION; SELECT count(*) FROM system.main.duckdb_schemas()";
+        self.worker.ask_to_begin(|connection| connection.execute_batch(sql).map_err(failed))?;
         Ok(transaction)
     }
 

@@ -209,6 +209,10 @@ pub(super) fn described_columns(
         Relation::Query(_) if error.to_string().starts_with("INTERNAL Error") => {
             Error::argument(argument, "the query", "a query without parameters", "write the values into it")
         }
+        Relation::Query(_) if error.to_string().contains("read-only mode") => {
+            let way_out = "store its result in a table first: nextval, say, writes";
+            Error::argument(argument, "the query", "one that only reads", way_out).with_source(error)
+        }
         Relation::Query(_) => error.context(argument),
     })?;
     let column = |row: &Vec<Value>| Some((text(row.first()?)?.to_owned(), text(row.get(1)?)?.to_owned()));

@@ -5,10 +5,13 @@ use crate::error::{Error, Result, number};
 /// The equal parts that the range of the ratings is cut into.
 const N_BINS: usize = 10_000;
 
-/// Up to one rating of so many is an outlier.
+/// Up to one rating of so many is an outlier; of fewer ratings, one.
 const ONE_OF: usize = 1_000;
 
-/// Refuses training ratings that, but for a thousandth, lie within two neighbouring ten-thousandths of the range from `lowest` to
+/// Fewer ratings have no outliers: there is no telling which of them are the rule.
+const FEWEST: usize = 20;
+
+/// Refuses training ratings that, but for a thousandth or one, lie within two neighbouring ten-thousandths of the range from `lowest` to
 /// `highest`: on the working scale they are all but one number. Where they are of one value, the others are rare events, which can be
 /// learned.
 pub(super) fn check(values: &[f32], (lowest, highest): (f32, f32)) -> Result<()> {
@@ -19,7 +22,8 @@ pub(super) fn check(values: &[f32], (lowest, highest): (f32, f32)) -> Result<()>
     values.iter().for_each(|value| counts[bin(*value)] += 1);
     let pairs = counts.windows(2).map(|pair| pair.iter().sum::<usize>());
     let Some((n_near, first)) = pairs.zip(0..).max_by_key(|(count, _)| *count) else { return Ok(()) };
-    if n_near < values.len() - values.len() / ONE_OF {
+    let most_outliers = (values.len() / ONE_OF).max(1);
+    if values.len() < FEWEST || n_near + most_outliers < values.len() {
         return Ok(());
     }
     let near = values.iter().copied().filter(|value| (first..first + 2).contains(&bin(*value)));
@@ -77,6 +81,10 @@ mod tests {
         // As far as floats go, and with the one that is far out on the other side of the split.
         assert!(checked(&with(stars(100_000), &[f32::MAX, f32::MIN])).is_err());
         assert!(check(&stars(1_000), (1.0, 1e6)).is_err());
+        // One of few; of fewer, nobody could say which is the rule.
+        assert!(checked(&with(stars(19), &[1e6])).is_err());
+        assert!(checked(&with(stars(18), &[1e6, 1e6])).is_ok());
+        assert!(checked(&with(stars(18), &[1e6])).is_ok());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 import json
 import unittest
 
+from checkpointing import WORLD as CHECKPOINT
 from common import IS_LONG, InFolder, begin, figure, finish
 
 SECONDS = 300 if IS_LONG else 8
@@ -98,9 +99,23 @@ print(json.dumps(dict(wrong=wrong, torn=found, done=done, refused=refused, early
 sys.stdout.flush()
 """
 
+# A training whose caller is waited for by a checkpoint that it waits for itself when it is stored.
+STUCK = CHECKPOINT + """
+run('training', older, "CALL cofi_train('ratings', 4, epochs := 1)")
+assert 'FORCE CHECKPOINT while no function of cofi runs' in told['training'], told
+older.execute('ROLLBACK')
+checkpoint.join(30)
+assert isinstance(told['checkpoint'], list), told
+assert c.execute(predictions).fetchall() == expected
+c.execute("CALL cofi_train('ratings', 4, epochs := 1)").fetchall()
+print('went on')
+"""
+
 
 class Load(InFolder):
     def test_eight_connections_at_once(self):
+        # It gives up after a minute, which is spent waiting.
+        stuck = begin(STUCK, self.folder / "stuck.duckdb") if IS_LONG else None
         result = json.loads(finish(begin(LOAD, self.file, SECONDS), SECONDS + 180).splitlines()[-1])
         self.assertEqual(result["wrong"], [])
         self.assertEqual(result["torn"], [])
@@ -112,6 +127,9 @@ class Load(InFolder):
         figure("  memory, threads, handles", f"{early} MiB after a fifth of the time, {late} MiB at the end; {threads} and {threads_after}; {handles} and {handles_after}; file {result['bytes'] >> 20} MiB")
         self.assertLess(late - early, GROWTH, "megabytes of growth")
         self.assertLessEqual(handles_after, handles + 2)
+        if stuck:
+            self.assertEqual(finish(stuck), "went on\n")
+            figure("a forced checkpoint that a training waits for", "the training gave up after a minute, all went on")
 
 
 if __name__ == "__main__":
