@@ -11,6 +11,7 @@ use std::{env, fmt, io};
 use ort::environment::Environment;
 use ort::sys;
 
+use crate::ending::{self, Call};
 use crate::error::{Error, Result};
 use crate::runtime::bundle::{self, BUNDLE, Bundle};
 use crate::runtime::{cache, elf};
@@ -154,11 +155,13 @@ impl Found {
 
     fn load(self) -> Result<Library> {
         let Self { path, version, source, memory, opened } = self;
+        let _call = Call::begin()?;
         // `ort` panics where it cannot go on; nothing of ours is half done when it does.
         let environment = panic::catch_unwind(AssertUnwindSafe(|| environment(&path)))
             .unwrap_or_else(|_| Err("it cannot be initialised".to_owned()))
             .map_err(|reason| Error::new(format!("onnx runtime library {}: {reason}; {WAY_OUT}", path.display())))?;
         drop(opened);
+        ending::wait_at_exit();
         Ok(Library { path, version, source, environment, _memory: memory })
     }
 }

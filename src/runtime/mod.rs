@@ -13,6 +13,7 @@ mod float_mode;
 mod forced;
 mod fused;
 mod gpu;
+mod guarded;
 mod inputs;
 mod library;
 mod memory;

@@ -7,11 +7,13 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
+use crate::ending::{self, Call};
 use crate::error::{Error, Result};
 use crate::graph::{Engine, Evaluator, Feed, Graph, Node, NodeId, Op, Program, Shape, Step};
 use crate::runtime::evaluator::OnnxEvaluator;
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::fused::{ClassicProgram, FusedProgram, Tables, TablesProgram};
+use crate::runtime::guarded::Guarded;
 use crate::runtime::inputs::Inputs;
 use crate::runtime::library::Library;
 use crate::runtime::onnx::{LOSS, lower};
@@ -75,6 +77,26 @@ impl OnnxEngine {
         Ok(Some(Box::new(program)))
     }
 
+    fn program(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {
+        step.check_in_place()?;
+        step.graph.check_states(initial)?;
+        if let Some(program) = self.fused(step, initial, batch)? {
+            return Ok(program);
+        }
+        let model = lower(step);
+        let failed = |error: ort::Error| failure("compile", &self.name, &error);
+        let threads = self.threads.min(useful_threads(&step.graph, step.graph.nodes(), batch));
+        let session = self.session(&model, threads, self.device).map_err(failed)?;
+        let mut binding = session.create_binding().map_err(failed)?;
+        let allocator = state_allocator(&session, self.device).map_err(failed)?;
+        let mut states = States::new(step.graph.nodes(), initial, self.device, &allocator).map_err(failed)?;
+        let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
+        binding.bind_output(LOSS, &mut loss).map_err(failed)?;
+        states.bind(&mut binding).map_err(failed)?;
+        let inputs = Inputs::new(&step.graph, self.device);
+        Ok(Box::new(OnnxProgram { device: self.device, binding, session, inputs, states, loss }))
+    }
+
     /// A session of stock operators alone.
     fn session(&self, model: &[u8], threads: usize, device: Device) -> ort::Result<Session> {
         // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
@@ -99,23 +121,10 @@ impl Engine for OnnxEngine {
     }
 
     fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {
-        step.check_in_place()?;
-        step.graph.check_states(initial)?;
-        if let Some(program) = self.fused(step, initial, batch)? {
-            return Ok(program);
-        }
-        let model = lower(step);
-        let failed = |error: ort::Error| failure("compile", &self.name, &error);
-        let threads = self.threads.min(useful_threads(&step.graph, step.graph.nodes(), batch));
-        let session = self.session(&model, threads, self.device).map_err(failed)?;
-        let mut binding = session.create_binding().map_err(failed)?;
-        let allocator = state_allocator(&session, self.device).map_err(failed)?;
-        let mut states = States::new(step.graph.nodes(), initial, self.device, &allocator).map_err(failed)?;
-        let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
-        binding.bind_output(LOSS, &mut loss).map_err(failed)?;
-        states.bind(&mut binding).map_err(failed)?;
-        let inputs = Inputs::new(&step.graph, self.device);
-        Ok(Box::new(OnnxProgram { device: self.device, binding, session, inputs, states, loss }))
+        let _call = Call::begin()?;
+        let program = self.program(step, initial, batch)?;
+        ending::all_is_made();
+        Ok(Box::new(Guarded::new(program)))
     }
 
     fn evaluator(
@@ -124,8 +133,10 @@ impl Engine for OnnxEngine {
         output: NodeId,
         parameters: &[(String, Vec<f32>)],
     ) -> Result<Box<dyn Evaluator>> {
+        let _call = Call::begin()?;
         let session = |model: &[u8]| self.session(model, 1, Device::Cpu);
-        Ok(Box::new(OnnxEvaluator::new(graph, output, parameters, session)?))
+        let evaluator: Box<dyn Evaluator> = Box::new(OnnxEvaluator::new(graph, output, parameters, session)?);
+        Ok(Box::new(Guarded::new(evaluator)))
     }
 }
 

@@ -11,6 +11,8 @@ use std::panic::catch_unwind;
 use std::sync::{Condvar, Mutex, Once, PoisonError};
 use std::time::Duration;
 
+use crate::ending;
+
 /// How often a watcher looks.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -37,6 +39,8 @@ impl Watcher {
         // SAFETY: the handler is a plain function of this library, which the host never unloads.
         REGISTERED.call_once(|| {
             unsafe { libc::atexit(wait_for_watchers) };
+            // Runs before it: handlers run backwards.
+            ending::wait_at_exit();
         });
         let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
         if state.process != std::process::id() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use duckdb::{Connection, InterruptHandle};
 
+use crate::ending::{self, Call};
 use crate::error::{Error, Result};
 use crate::store::pulse::{Beat, Pulse};
 
@@ -49,6 +50,8 @@ impl Worker {
         let now = Arc::clone(&running);
         let work = move || {
             for (number, job) in jobs {
+                // A job that is not done has nobody who waits for it.
+                let Ok(_call) = Call::begin() else { break };
                 *lock(&now) = Some(number);
                 // Whoever waits for the answer of a job that panics sees that none will come.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&connection)));
@@ -133,11 +136,12 @@ impl Worker {
             match answers.recv_timeout(POLL) {
                 Ok(answer) => return Ok(answer),
                 Err(RecvTimeoutError::Timeout) => {
-                    let alive = self.pulse.check(&[Beat::End, Beat::Begin]);
+                    let alive = ending::check().and_then(|()| self.pulse.check(&[Beat::End, Beat::Begin]));
                     let alive = alive.and_then(|()| self.own_pulse.check(&[Beat::Begin]));
                     alive.inspect_err(|_| self.interrupt(number))?;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
+                    ending::check()?;
                     return Err(Error::new("a statement of cofi's own failed unexpectedly; please report this"));
                 }
             }

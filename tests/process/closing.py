@@ -38,6 +38,31 @@ class Closing(InFolder):
                 self.assertTrue(file.exists())
                 self.assertFalse(file.with_name(f"{file.name}.wal").exists())
 
+    def test_a_process_may_end_while_others_of_its_threads_train(self):
+        for number in range(8):
+            output = run(
+                """
+import ctypes, threading
+c = connect(sys.argv[1])
+c.execute(LARGE)
+c.execute("CALL cofi_train('ratings', 4, epochs := 1)").fetchall()
+def train(model):
+    c.cursor().execute(f"CALL cofi_train('ratings', 8, epochs := 1000, model := '{model}')")
+def train_again(model):
+    while True:
+        c.cursor().execute(f"CALL cofi_train('ratings', 2, epochs := 1, model := '{model}')").fetchall()
+for function, model in [(train, 'a'), (train_again, 'b'), (train_again, 'c')]:
+    threading.Thread(target=function, args=[model], daemon=True).start()
+time.sleep(0.03 * int(sys.argv[2]))
+print('ends', flush=True)
+# As a program in C ends: its globals are destroyed, and nobody has waited for a thread. Python's lock is held, for the host's own sake.
+ctypes.PyDLL(None).exit(0)
+""",
+                self.file.with_stem(f"ends-{number}"),
+                number,
+            )
+            self.assertEqual(output, "ends\n")
+
     def test_the_same_process_opens_it_again_read_only(self):
         first = connect(self.file)
         first.execute(SMALL)
