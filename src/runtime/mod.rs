@@ -26,9 +26,9 @@ mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use forced::panic_if_asked;
-pub use gpu::{Driver, Gpu};
+pub use gpu::{Driver, Gpu, is_out_of_memory};
 pub use library::{Library, Source, Wanted};
 pub use onnx::lower;
-pub use provider::{Device, DeviceRequest, usable_devices};
+pub use provider::{Device, DeviceMemory, DeviceRequest, provider_library, usable_devices};
 pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::{OnnxEngine, Operators};
