@@ -88,10 +88,10 @@ fuzz: release  ## bad input with AddressSanitizer: FUZZ_SECONDS (600) for each o
 gpu: release  ## build/gpu: cofi with ONNX Runtime for NVIDIA GPUs and CUDA's libraries, in one folder (2.5 GB)
 	@$(PYTHON) scripts/gpu.py build/release/cofi.duckdb_extension build/gpu
 
-# Whether there is a GPU at all is looked at first.
-gpu-check: release data configure/venv-peers/done  ## on a machine with an NVIDIA GPU: results beside the CPU's, memory, speed beside PyTorch (9 minutes, and 10 GB the first time); without one it says so and fails
-	@$(PYTHON3) -c "import ctypes; ctypes.CDLL('libcuda.so.1')" || { configure/venv-peers/bin/python scripts/gpu_check/check.py --part look --folder build/release --data data/ml-100k; exit 1; }
-	@$(MAKE) gpu
+# Whether there is a driver at all is looked at before gigabytes are fetched.
+gpu-check: release data  ## on a machine with an NVIDIA GPU: results beside the CPU's, memory, speed beside PyTorch (9 minutes, and 10 GB the first time); without one it says so and fails
+	@$(PYTHON) -c "import ctypes; ctypes.CDLL('libcuda.so.1')" 2>/dev/null || { $(PYTHON) scripts/gpu_check/check.py --part look --folder build/release --data data/ml-100k; exit 1; }
+	@$(MAKE) --no-print-directory gpu configure/venv-peers/done
 	@configure/venv-peers/bin/python scripts/gpu_check/check.py --folder build/gpu --data data/ml-100k --out benches/record
 
 # LEAN=--lean leaves CUDA's libraries to PyTorch's; PIECES=--pieces makes files of at most 60 MB.

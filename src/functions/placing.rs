@@ -107,3 +107,30 @@ impl Placing<'_> {
         Ok(Memory(Some((needs, room))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Options;
+
+    #[test]
+    fn need_and_size_are_told_where_memory_is_what_lacks() {
+        let config = TrainConfig::take(&mut Options::new(Default::default())).unwrap();
+        let needs = DeviceNeeds::of(&config, Sizes { n_train: 1000, n_users: 10, n_items: 10, ..Sizes::default() });
+        let room = Room { device: "cuda:1".to_owned(), name: "Abacus".to_owned(), free: 1 << 30, total: 8 << 30 };
+        let (gpu, cpu) = (Memory(Some((needs, room))), Memory(None));
+        let error = || {
+            Error::new(
+                "onnx runtime could not run on cuda:1: Failed to allocate memory for requested buffer of size 4096",
+            )
+        };
+        let told = gpu.explain(error()).to_string();
+        assert!(
+            told.starts_with(&format!("device = 'cuda:1': out of memory: {}; the training needs at least", error())),
+            "{told}"
+        );
+        assert!(told.contains("Abacus has 1.0 GiB free of 8.0 GiB"), "{told}");
+        assert_eq!(gpu.explain(Error::new("a loss that is none")).to_string(), "a loss that is none");
+        assert_eq!(cpu.explain(error()).to_string(), error().to_string());
+    }
+}
