@@ -7,6 +7,7 @@ mod config;
 mod deal;
 mod feeds;
 mod fit;
+mod kept;
 mod memory;
 mod options;
 mod plan;
