@@ -1,13 +1,18 @@
 //! Steps over ratings that are kept, many a run, against the same steps one by one: both are ONNX Runtime's stock operators on the CPU,
 //! and agree to the bit.
 
+use std::sync::Arc;
+
 use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule};
 use cofi::graph::{Engine, Feed, Interpreter, Order, Program};
+use cofi::ids::{Id, IdKind};
 use cofi::model::{
     Architecture, Biases, CLASS, ITEM, Init, Mlp, Model, Objective, RATING, StepOptions, USER, WEIGHT, training_step,
 };
+use cofi::ratings::{Dataset, DatasetBuilder, Split};
 use cofi::rng::Rng;
 use cofi::runtime::{Device, Library};
+use cofi::train::{OptionValue, Options, TrainConfig, Training, preset};
 
 use crate::onnx::{engine, library};
 use crate::support::{floats, indices};
@@ -109,6 +114,81 @@ fn ratings_are_kept_where_that_was_asked_for_and_their_inputs_allow_it() {
     assert_eq!(keeping.place(), Device::Cpu);
     let step = training_step(&case.model, &case.optimiser, case.options).unwrap();
     keeping.check_placement(&step, 4).unwrap();
+}
+
+#[test]
+fn a_training_over_kept_ratings_is_the_same_training() {
+    let Some(library) = library("a_training_over_kept_ratings_is_the_same_training") else { return };
+    let text = |word: &str| OptionValue::Text(word.to_owned());
+    let dataset = dataset(3_000);
+    for given in [
+        vec![],
+        vec![("updates", text("sparse")), ("batch_size", OptionValue::Integer(100))],
+        vec![("loss", text("cross_entropy")), ("batch_size", text("full"))],
+        vec![("loss", text("half_sse")), ("optimizer", text("sgd")), ("batch_size", OptionValue::Integer(1))],
+        vec![("architecture", text("mlp")), ("dropout", OptionValue::Real(0.0)), ("bias", OptionValue::Boolean(false))],
+        // These two are fed.
+        vec![("architecture", text("mlp")), ("dropout", OptionValue::Real(0.1)), ("bias", OptionValue::Boolean(false))],
+        vec![("accumulate", OptionValue::Integer(3))],
+    ] {
+        let [(fed_losses, fed), (kept_losses, kept)] =
+            [engine(library, 1), engine(library, 1).keeping()].map(|engine| train(Arc::new(engine), &given, &dataset));
+        assert!(kept == fed, "{given:?}");
+        for (kept, fed) in kept_losses.iter().zip(&fed_losses) {
+            // Summed up in another order.
+            assert!((kept / fed - 1.0).abs() < 1e-12, "{given:?}: {kept}, not {fed}");
+        }
+    }
+}
+
+/// More than fit a cache: the order is one of runs, the batches are others, and the losses as good as the same.
+#[test]
+fn many_kept_ratings_teach_as_much_as_when_they_are_fed() {
+    let Some(library) = library("many_kept_ratings_teach_as_much_as_when_they_are_fed") else { return };
+    let dataset = dataset((1 << 20) + 20_000);
+    assert!(dataset.train.len() > 1 << 20);
+    let given = [("epochs", OptionValue::Integer(3)), ("learning_rate", OptionValue::Real(0.02))];
+    let [(fed_losses, fed), (kept_losses, kept)] =
+        [engine(library, 2), engine(library, 2).keeping()].map(|engine| train(Arc::new(engine), &given, &dataset));
+    assert!(fed != kept && fed_losses.len() == 3);
+    for (kept, fed) in kept_losses.iter().zip(&fed_losses) {
+        assert!((kept / fed - 1.0).abs() < 0.01, "{kept_losses:?}, not {fed_losses:?}");
+    }
+    // The noise is 0.25, and the variance of the ratings 2.5.
+    assert!(kept_losses[2] < 0.3, "{kept_losses:?}");
+}
+
+/// The loss of each epoch, and the bits of what was learned.
+fn train(
+    engine: Arc<dyn Engine>,
+    given: &[(&'static str, OptionValue)],
+    dataset: &Arc<Dataset>,
+) -> (Vec<f64>, Vec<u32>) {
+    let common = [("n_factors", OptionValue::Integer(4)), ("epochs", OptionValue::Integer(2))];
+    let all = common.into_iter().chain(given.iter().cloned());
+    let mut options = Options::new(all.collect());
+    options.fall_back_on_preset(preset("fastai").unwrap());
+    let config = TrainConfig::take(&mut options).unwrap();
+    let mut training = Training::new(config, Arc::clone(dataset), engine, None).unwrap();
+    let mut losses = Vec::new();
+    while !training.is_done() {
+        losses.push(training.epoch().unwrap().train_loss);
+    }
+    let embeddings = training.embeddings().unwrap();
+    let parts = embeddings.parts();
+    (losses, bits(&[parts.users.factors.as_slice(), &parts.items.factors].concat()))
+}
+
+/// Ratings that even and odd users and items agree about, and some noise.
+fn dataset(n_ratings: usize) -> Arc<Dataset> {
+    let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split::Pairs { fraction: 0.01, seed: 5 });
+    let mut rng = Rng::new(4);
+    for _ in 0..n_ratings {
+        let (user, item) = (i64::from(rng.below(500)), i64::from(rng.below(300)));
+        let rating = if user % 2 == item % 2 { 4.0 } else { 1.0 } + f64::from(rng.below(2));
+        builder.push_row(Some(Id::Integer(user)), Some(Id::Integer(item)), Some(rating)).unwrap();
+    }
+    Arc::new(builder.finish().unwrap())
 }
 
 /// Compares an epoch in a random order.
