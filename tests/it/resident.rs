@@ -229,7 +229,7 @@ fn compare(library: &'static Library, case: &Case, n_ratings: usize, batch: usiz
                 done += n_steps;
             }
         }
-        if n_ratings % batch > 0 {
+        if !n_ratings.is_multiple_of(batch) {
             let numbers = scalars(case, 1, &mut other_clock);
             found.extend(resident.steps(done * batch, n_ratings % batch, &feeds_of(&numbers)).unwrap());
         }
