@@ -17,10 +17,13 @@ mod inputs;
 mod library;
 mod memory;
 mod onnx;
+mod placement;
 mod product;
 mod proto;
 mod provider;
 mod recognise;
+mod resident;
+mod scan;
 mod session;
 mod states;
 

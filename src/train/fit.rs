@@ -71,7 +71,8 @@ impl Training {
         initial.extend(config.optimiser.clocks(&plan.model.tables()));
         initial.extend(sums);
         let deal = Deal::new(&config, &plan, &dataset);
-        let program = engine.compile(&step, &initial, deal.batch_size().div_ceil(config.accumulate))?;
+        let mut program = engine.compile(&step, &initial, deal.batch_size().div_ceil(config.accumulate))?;
+        let deal = if program.resident().is_some() { deal.kept(&config, &plan, &dataset) } else { deal };
         let feeder = Feeder::new(
             &plan.model,
             &config.optimiser,
@@ -143,11 +144,13 @@ impl Training {
         let is_sum = self.plan.model.objective == Objective::HalfSquaredSum;
         let mut loss_sum = 0.0;
         self.deal.start_epoch();
-        loop {
-            let config = &self.config;
-            let settings = config.schedule.at(self.steps_done, total_steps, config.learning_rate, config.betas);
-            let Some(loss) = self.deal.learn(&mut self.feeder, self.program.as_mut(), settings)? else { break };
-            self.steps_done += 1;
+        let (config, steps_done) = (&self.config, &mut self.steps_done);
+        let mut settings = || {
+            let settings = config.schedule.at(*steps_done, total_steps, config.learning_rate, config.betas);
+            *steps_done += 1;
+            settings
+        };
+        while let Some(loss) = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings)? {
             loss_sum += loss;
         }
         self.epochs_done += 1;

@@ -8,6 +8,7 @@ mod deal;
 mod device_memory;
 mod feeds;
 mod fit;
+mod kept;
 mod memory;
 mod options;
 mod pace;
