@@ -138,7 +138,7 @@ def look(connection, arguments, say):
         say(f"{name:<18}{value}")
     # 'auto' asks for a GPU only where a training takes longer than four seconds.
     say(f"\nthe library, and the first step on each device, took {seconds:.2f} s\n")
-    if arguments.device != "cpu" and ("device", "cuda:0: usable") not in rows:
+    if arguments.device != "cpu" and not any(name == "device" and value.startswith("cuda:0: usable") for name, value in rows):
         say("there is no GPU that cofi can use: nothing was checked")
         sys.exit(1)
 

@@ -23,7 +23,7 @@ LOSSES, ERRORS = 1e-3, 0.002
 LARGE = 1_500_000
 
 # Bytes of a factor while Adam trains it, and the most factors there are.
-OF_A_FACTOR, MOST_FACTORS = 28, 4096
+OF_A_FACTOR, MOST_FACTORS = 40, 4096
 
 
 class Correctness:
@@ -85,11 +85,12 @@ class Correctness:
         self.say(f"  the same training twice: {'the same bits' if once == again else f'factors differ by up to {largest:.1e}'}")
 
     def placement(self):
-        """That no node of a step runs on the CPU is for cofi to see to: it makes its sessions for a GPU so that a node which would is an error, and a training that has run has
-        none. So all that is to do here is to look where those of CASES have run."""
+        """That no node of a step runs on the CPU, cofi asks of ONNX Runtime in cofi_info(); and where the trainings of CASES have run, cofi_models() says."""
+        device = self.device if ":" in self.device else "cpu"
+        state = [value for value in world.properties(self.connection, "device") if value.startswith(f"{device}:")]
+        self.check(state == [f"{device}: usable"] or device not in ("cpu", "cuda:0"), f"every node of a training of each kind runs there: {state}")
         found = sorted(f"{operators} on {device}" for device, operators in self.placed)
-        passed = {device for device, _ in self.placed} == {self.device}
-        self.check(passed, f"operators of the trainings above: {', '.join(found)}")
+        self.check({device for device, _ in self.placed} == {self.device}, f"operators of the trainings above: {', '.join(found)}")
 
     def memory(self):
         """What is free before and after, in MiB: what a training took has to come back."""

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
-use crate::runtime::{Driver, Gpu, Library, provider_library, usable_devices};
+use crate::runtime::{Device, Driver, Gpu, Library, check_placement, provider_library, usable_devices};
 use crate::store::host_version;
 use crate::train::in_units;
 
@@ -45,10 +45,7 @@ impl TableFunction for Info {
                 // What is tried on a GPU first gives its free memory for nothing.
                 let devices = usable_devices(library, &driver);
                 rows.extend(gpus(&driver));
-                rows.extend(devices.into_iter().map(|(device, usable)| match usable {
-                    Ok(()) => ("device", format!("{device}: usable")),
-                    Err(reason) => ("device", format!("{device}: not usable: {reason}")),
-                }));
+                rows.extend(devices.into_iter().map(|(device, usable)| ("device", state(library, device, usable))));
             }
             Err(reason) => rows.push(("onnxruntime", format!("not usable: {reason}"))),
         }
@@ -56,6 +53,15 @@ impl TableFunction for Info {
             &COLUMNS,
             rows.into_iter().map(|(property, value)| vec![Cell::from(property), Cell::Text(value)]).collect(),
         ))
+    }
+}
+
+/// Whether a device can be used and, where that is a GPU, whether it computes all of a training.
+fn state(library: &'static Library, device: Device, usable: Result<()>) -> String {
+    match usable.map(|()| check_placement(library, device)) {
+        Ok(Ok(())) => format!("{device}: usable"),
+        Ok(Err(reason)) => format!("{device}: usable, but not all of a training runs there: {reason}"),
+        Err(reason) => format!("{device}: not usable: {reason}"),
     }
 }
 

@@ -29,7 +29,7 @@ mod states;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use forced::panic_if_asked;
-pub use gpu::{Driver, Gpu, is_out_of_memory};
+pub use gpu::{Driver, Gpu, check_placement, is_out_of_memory};
 pub use library::{Library, Source, Wanted};
 pub use onnx::lower;
 pub use provider::{Device, DeviceMemory, DeviceRequest, provider_library, usable_devices};

@@ -117,10 +117,10 @@ impl DeviceRequest {
 }
 
 /// For each kind of device whether it can be used, or why not: one step of a tiny training runs on it. `driver` is what NVIDIA's said.
-pub fn usable_devices(library: &'static Library, driver: &Result<Driver>) -> Vec<(String, Result<()>)> {
+pub fn usable_devices(library: &'static Library, driver: &Result<Driver>) -> Vec<(Device, Result<()>)> {
     [Device::Cpu, Device::Cuda { index: 0 }]
         .into_iter()
-        .map(|device| (device.to_string(), try_device(library, device, driver)))
+        .map(|device| (device, try_device(library, device, driver)))
         .collect()
 }
 

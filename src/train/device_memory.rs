@@ -9,10 +9,6 @@ use crate::train::memory::{Sizes, in_units};
 /// Bytes of a float.
 const FLOAT: u64 = 4;
 
-/// Ratings that are shuffled one by one; of more, runs of [`RUN`] neighbours are (`ratings/batch.rs`).
-const SHUFFLED_SINGLY: u64 = 1 << 20;
-const RUN: u64 = 64;
-
 /// Floats that a rating of a batch takes for each factor of a side: its row, the row's gradient, and half of what both sides share, a product and
 /// the rows' numbers. Of a product of factors, that is 20 bytes a factor; measured are 21.
 const FLOATS_A_FACTOR: f64 = 2.5;
@@ -51,16 +47,21 @@ pub struct Room {
 impl DeviceNeeds {
     /// What a training of these sizes needs at least.
     ///
-    /// - A rating takes 12 bytes (user, item, rating), 16 with a weight, and 4 for its place in the order of an epoch; of more than 2^20, each 64
-    ///   share those.
+    /// - A rating that is kept there (`train/kept.rs`) takes 12 bytes (user, item, rating), 16 with a weight, and 4 for its place in the order of an
+    ///   epoch.
     /// - A user or item takes for each factor, and for its bias, the value and what the optimiser remembers: two moments with Adam, one with SGD, none
-    ///   with classic SGD; sums of gradients where they accumulate. All that twice, as a step writes new values before the old ones go, and a
-    ///   gradient once, for rows that are not in the batch, too. With Adam that is 28 bytes a factor; measured are 27 to 30. Layers likewise.
+    ///   with classic SGD; sums of gradients where they accumulate. All that three times while many steps run at once, which goes to and fro between
+    ///   two copies, else twice, as a step writes new values before the old ones go; and a gradient once, for rows that are not in the batch, too.
+    ///   With Adam that is 40 bytes a factor, or 28: 27 to 30 are measured of single steps. Layers likewise.
     /// - A rating of a batch takes 2.5 floats for each factor of both sides, and three for each unit of a hidden layer.
     pub fn of(config: &TrainConfig, sizes: Sizes) -> Self {
         let [n_train, n_users, n_items] = [sizes.n_train, sizes.n_users, sizes.n_items].map(|n| n as u64);
-        let places = if n_train > SHUFFLED_SINGLY { n_train.div_ceil(RUN) } else { n_train };
-        let ratings = n_train * (3 * FLOAT + if sizes.weighted { FLOAT } else { 0 }) + places * FLOAT;
+        // With masks or in parts, steps are fed one by one; those of classic SGD always are.
+        let is_kept = config.accumulate == 1
+            && config.optimiser.rule != Rule::Classic
+            && config.mlp.as_ref().is_none_or(|mlp| mlp.dropout == 0.0);
+        let of_a_rating = 4 * FLOAT + if sizes.weighted { FLOAT } else { 0 };
+        let ratings = if is_kept { n_train * of_a_rating } else { 0 };
 
         let (user_width, item_width) = (config.width_for(sizes.n_users), config.width_for(sizes.n_items));
         let (user_bias, item_bias) = match config.biases {
@@ -81,7 +82,8 @@ impl DeviceNeeds {
             Rule::Sgd => 1,
             Rule::Classic => 0,
         };
-        let copies = 2 * (1 + remembered + u64::from(config.accumulate > 1)) + 1;
+        let times = if is_kept { 3 } else { 2 };
+        let copies = times * (1 + remembered + u64::from(config.accumulate > 1)) + 1;
 
         let batch_size =
             config.batch_size_for(sizes.n_train).min(sizes.n_train).div_ceil(config.accumulate.max(1)) as u64;
@@ -166,22 +168,22 @@ mod tests {
     #[test]
     fn each_part_is_counted_by_hand() {
         let found = needs(&[], NETFLIX);
-        assert_eq!(found.ratings, 100_000_000 * 12 + 1_562_500 * 4);
-        assert_eq!(found.states, 500_000 * 51 * 28);
+        assert_eq!(found.ratings, 100_000_000 * 16);
+        assert_eq!(found.states, 500_000 * 51 * 40);
         assert_eq!(found.batch, 16_384 * 50 * 20);
         assert_eq!(found.total(), found.ratings + found.states + found.batch);
 
         let small = Sizes { n_train: 100, weighted: true, n_users: 10, n_items: 5, ..Sizes::default() };
         let found = needs(&[("batch_size", OptionValue::Integer(64)), ("optimizer", word("sgd"))], small);
-        assert_eq!((found.ratings, found.states, found.batch), (100 * 20, 15 * 51 * 20, 64 * 50 * 20));
+        assert_eq!((found.ratings, found.states, found.batch), (100 * 20, 15 * 51 * 28, 64 * 50 * 20));
         let found = needs(&[("optimizer", word("classic_sgd"))], small);
         assert_eq!((found.states, found.batch), (15 * 51 * 12, 50 * 20));
         let found = needs(&[("bias", OptionValue::Boolean(false))], small);
-        assert_eq!(found.states, 15 * 50 * 28);
+        assert_eq!(found.states, 15 * 50 * 40);
         // Parts of a batch, and a batch of more than there is.
         let found =
             needs(&[("accumulate", OptionValue::Integer(4)), ("batch_size", OptionValue::Integer(1000))], small);
-        assert_eq!((found.states, found.batch), (15 * 51 * 36, 25 * 50 * 20));
+        assert_eq!((found.ratings, found.states, found.batch), (0, 15 * 51 * 36, 25 * 50 * 20));
     }
 
     #[test]
@@ -195,7 +197,7 @@ mod tests {
         ];
         let found = needs(&given, sizes);
         let layers = 17 * 20 + 21 * 10 + 11;
-        assert_eq!(found.states, (15 * 9 + layers) * 28);
+        assert_eq!(found.states, (15 * 9 + layers) * 40);
         assert_eq!(found.batch, 10 * (40 + 90) * 4);
     }
 
@@ -206,7 +208,7 @@ mod tests {
             Room { device: "cuda:0".to_owned(), name: "NVIDIA H200".to_owned(), free: found.total(), total: 139 << 30 };
         assert!(found.check(&room).is_ok());
         room.free = 5 << 28;
-        let expected = "device = 'cuda:0': the training needs at least 1.8 GiB there (1.1 GiB for 100000000 ratings, 680.9 MiB for 50 factors of \
+        let expected = "device = 'cuda:0': the training needs at least 2.5 GiB there (1.5 GiB for 100000000 ratings, 972.7 MiB for 50 factors of \
                         480000 users and 20000 items, 15.6 MiB for 16384 ratings at a time), NVIDIA H200 has 1.2 GiB free of 139.0 GiB; use fewer \
                         factors, a smaller batch_size or device := 'cpu'";
         assert_eq!(found.check(&room).unwrap_err().to_string(), expected);

@@ -211,6 +211,31 @@ impl Training {
         Err(diverged(stored.epoch, &self.config, &reason))
     }
 
+    /// Takes steps as an epoch does, at a rate at which nothing is learned, epoch after epoch, until `is_enough` says so: it is told after each part of
+    /// an epoch how many steps there were, and whether an epoch has just ended. The training is of no use afterwards.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn try_steps(&mut self, mut is_enough: impl FnMut(u64, bool) -> bool) -> Result<()> {
+        const RATE: f64 = 1e-12;
+        let mut n_steps = 0;
+        let beta1 = self.config.betas.0;
+        self.deal.start_epoch();
+        loop {
+            let mut settings = || {
+                n_steps += 1;
+                StepSettings { learning_rate: RATE, beta1 }
+            };
+            let learned = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings)?;
+            if is_enough(n_steps, learned.is_none()) {
+                return Ok(());
+            }
+            if learned.is_none() {
+                self.deal.start_epoch();
+            }
+        }
+    }
+
     /// Takes up to `n_steps` steps, of single ratings as many as a batch would have, at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and
     /// loss of each. Ends early when a loss is not finite or `stop` says so. The training is of no use afterwards.
     ///

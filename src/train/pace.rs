@@ -11,14 +11,12 @@ const OF_A_GPU: f64 = 4.0;
 /// How long steps are tried in one place, in seconds.
 const TRIAL: f64 = 0.3;
 
-/// Steps that count at least, unless they are as long as [`LONG_STEP`]. One more comes first: it has what happens but once.
-const LEAST_STEPS: u32 = 3;
+/// Steps that count at least, unless they are as long as [`LONG_STEP`]. Others come first: what happens but once is in the first ones, and where
+/// an epoch is short, in all of its.
+const LEAST_STEPS: u64 = 3;
 
 /// A step that takes so many seconds needs no other beside it.
 const LONG_STEP: f64 = 1.0;
-
-/// A rate at which nothing is learned that could become infinite.
-const RATE: f64 = 1e-12;
 
 /// Where a training runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,17 +90,22 @@ fn faster(cpu: Pace, gpu: Pace, n_steps: f64) -> Place {
 
 /// The seconds of a step, as the mean of a few; ends early when `is_clear` says so of the mean so far.
 fn seconds_a_step(training: &mut Training, clock: &dyn Fn() -> f64, is_clear: impl Fn(f64) -> bool) -> Result<f64> {
-    let mut first = None;
-    let (mut n, mut mean) = (0, f64::INFINITY);
-    training.explore(u32::MAX, (RATE, RATE), |_| {
-        let Some(first) = first else {
-            first = Some(clock());
+    // Steps and time of what does not count.
+    let mut before = None;
+    let mut is_first_epoch = true;
+    let mut mean = f64::INFINITY;
+    training.try_steps(|n_steps, epoch_ended| {
+        let now = clock();
+        let Some((n_before, started)) = before.filter(|_| !(epoch_ended && is_first_epoch)) else {
+            is_first_epoch &= !epoch_ended;
+            before = Some((n_steps, now));
             return false;
         };
-        let passed = clock() - first;
-        n += 1;
-        mean = passed / f64::from(n);
-        (n >= LEAST_STEPS && (passed >= TRIAL || is_clear(mean))) || mean >= LONG_STEP
+        let (n, passed) = (n_steps - n_before, now - started);
+        if n > 0 {
+            mean = passed / n as f64;
+        }
+        (n >= LEAST_STEPS && (passed >= TRIAL || is_clear(mean))) || (n > 0 && mean >= LONG_STEP)
     })?;
     Ok(mean)
 }

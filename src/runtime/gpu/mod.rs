@@ -1,6 +1,7 @@
 //! What a GPU needs besides ONNX Runtime: whether it is there, and how it is got where it is not; and its memory.
 
 mod driver;
+mod placed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use libloading::Library;
 use crate::error::Result;
 
 pub use driver::{Driver, Gpu};
+pub use placed::check_placement;
 
 /// How CUDA's own libraries are got with ONNX Runtime's build for CUDA.
 pub(super) const GET_BUILD: &str = "pip install 'onnxruntime-gpu[cuda,cudnn]', and name its onnxruntime/capi/libonnxruntime.so.* with SET cofi_onnxruntime \
