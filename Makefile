@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= target
 export COFI_ONNXRUNTIME_DIR := $(ONNXRUNTIME)
 
 .DEFAULT_GOAL := help
-.PHONY: help configure debug release test test_debug test_release faults fuzz gpu report_test lint check demo data bench bench-peers quality seeds clean clean_all
+.PHONY: help configure debug release test test_debug test_release faults fuzz gpu gpu-check gpu-pack report_test lint check demo data bench bench-peers quality seeds clean clean_all
 
 help:  ## say what each target does
 	@sed -n 's/^\([a-z_-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -87,6 +87,18 @@ fuzz: release  ## bad input with AddressSanitizer: FUZZ_SECONDS (600) for each o
 
 gpu: release  ## build/gpu: cofi with ONNX Runtime for NVIDIA GPUs and CUDA's libraries, in one folder (2.5 GB)
 	@$(PYTHON) scripts/gpu.py build/release/cofi.duckdb_extension build/gpu
+
+# Whether there is a driver at all is looked at before gigabytes are fetched.
+gpu-check: release data  ## on a machine with an NVIDIA GPU: results beside the CPU's, memory, speed beside PyTorch (9 minutes, and 10 GB the first time); without one it says so and fails
+	@$(PYTHON) -c "import ctypes; ctypes.CDLL('libcuda.so.1')" 2>/dev/null || { $(PYTHON) scripts/gpu_check/check.py --part look --folder build/release --data data/ml-100k; exit 1; }
+	@$(MAKE) --no-print-directory gpu configure/venv-peers/done
+	@configure/venv-peers/bin/python scripts/gpu_check/check.py --folder build/gpu --data data/ml-100k --out benches/record
+
+# LEAN=--lean leaves CUDA's libraries to PyTorch's; PIECES=--pieces makes files of at most 60 MB.
+gpu-pack: release data  ## build/gpu-check: the same for a machine with a GPU, PyTorch and no network: copy the folder there and run python3 check.py
+	@rm -rf build/gpu-check-libraries
+	@$(PYTHON) scripts/gpu.py build/release/cofi.duckdb_extension build/gpu-check-libraries $(LEAN)
+	@$(PYTHON) scripts/gpu_pack.py build/gpu-check-libraries build/gpu-check $(PIECES)
 
 # The pages that a Rust test leaves behind: an ordinary one, a large one, one that means harm.
 report_test: demo  ## the report's pictures in headless Chromium (`chromium` on the PATH, or named in CHROMIUM)

@@ -1,8 +1,9 @@
 """Puts cofi, ONNX Runtime for NVIDIA GPUs and the libraries of CUDA's that it needs into one folder, where they find each other.
 
-    gpu.py EXTENSION FOLDER
+    gpu.py EXTENSION FOLDER [--lean]
 
 The libraries come from PyPI: onnxruntime-gpu of the version that cofi embeds, with what it asks for. The driver is not among them: it belongs to the machine.
+With --lean CUDA's are left out: where PyTorch with CUDA is, it brings some.
 """
 
 import pathlib
@@ -19,11 +20,12 @@ LEFT_OUT = re.compile(r"cpython|tensorrt")
 
 
 def main():
-    extension, folder = map(pathlib.Path, sys.argv[1:])
+    extension, folder = map(pathlib.Path, sys.argv[1:3])
+    is_lean = "--lean" in sys.argv
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gpu-", dir=folder.parent) as packages:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--target", packages]
-        subprocess.run([*command, f"onnxruntime-gpu[cuda,cudnn]=={VERSION}"], check=True)
+        subprocess.run([*command, *(["--no-deps", f"onnxruntime-gpu=={VERSION}"] if is_lean else [f"onnxruntime-gpu[cuda,cudnn]=={VERSION}"])], check=True)
         found = [file for part in ("onnxruntime/capi", "nvidia") for file in pathlib.Path(packages, part).rglob("*.so*")]
         wanted = [file for file in found if file.is_file() and not LEFT_OUT.search(file.name)]
         for file in wanted:

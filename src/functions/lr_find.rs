@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::functions::arguments::Arguments;
 use crate::functions::host::Type;
-use crate::functions::request::Request;
+use crate::functions::request::{Begun, Request};
 use crate::functions::table::{Call, Cell, Cells, Column, Execution, Rows, TableFunction};
 use crate::train::{OPTIONS, find_rates};
 
@@ -25,11 +25,15 @@ impl TableFunction for LrFind {
     }
 
     fn bind(call: &Call<'_>, arguments: Arguments) -> Result<(Self, Vec<Column>)> {
-        Ok((Self(Request::read(call, arguments)?), COLUMNS.to_vec()))
+        let mut request = Request::read(call, arguments)?;
+        // The search takes about the steps of one, by which 'auto' chooses the device.
+        request.config.epochs = 1;
+        Ok((Self(request), COLUMNS.to_vec()))
     }
 
     fn start(&self, call: Execution) -> Result<Box<dyn Rows>> {
-        let rates = find_rates(self.0.begin(&call)?.training)?;
+        let Begun { training, memory, .. } = self.0.begin(&call)?;
+        let rates = find_rates(training).map_err(|error| memory.explain(error))?;
         let row = |(place, (rate, loss)): (usize, &(f64, f64))| {
             vec![Cell::Double(*rate), Cell::Double(*loss), Cell::Boolean(Some(place) == rates.suggested)]
         };

@@ -19,6 +19,7 @@ mod measured;
 mod models;
 mod options;
 mod pca;
+mod placing;
 mod predict;
 mod predict_proba;
 mod prediction;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, quoted};
 use crate::functions::arguments::Arguments;
+use crate::functions::placing::{Memory, Placed, Placing};
 use crate::functions::relation::{Purpose, resolve};
 use crate::functions::table::{Call, Execution};
-use crate::graph::Engine;
 use crate::ratings::{Dataset, DatasetBuilder, Held, Split};
-use crate::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators};
+use crate::runtime::{Device, DeviceRequest, Library};
 use crate::store::{Database, Kept, ModelName, NamedColumns, Source, Store, Threads};
-use crate::train::{self, Needs, OptionValue, Options, Sizes, Spec, TrainConfig, Training, WarmStart, preset};
+use crate::train::{Needs, OptionValue, Options, Sizes, Spec, TrainConfig, Training, WarmStart, preset};
 
 /// Bytes that a rating takes at some time, on whichever side it is.
 const LEAST_OF_A_RATING: u64 = 12;
@@ -53,6 +53,8 @@ pub struct Begun {
     pub device: Device,
     /// The library that it computes with.
     pub library: &'static Library,
+    /// What it needs of the memory there.
+    pub memory: Memory,
 }
 
 impl Request {
@@ -162,7 +164,11 @@ impl Request {
     /// A device that is not there, ratings that cannot be learned from, a stored model that cannot be continued.
     pub fn begin(&self, call: &Execution) -> Result<Begun> {
         let library = Library::load(&call.library(self.library.as_deref())?)?;
-        let device = self.device.resolve(library)?;
+        // One that is named is there, or nothing is read.
+        let named = match self.device {
+            DeviceRequest::Auto => None,
+            named => Some(named.resolve(library)?),
+        };
         let stored = match self.warm_start {
             true => Some(call.database.model(call.caller.connection_id, &call.caller.search_path, &self.model)?),
             false => None,
@@ -178,13 +184,10 @@ impl Request {
             session.use_search_path(&call.caller.search_path)?;
             Arc::new(self.read_ratings(&call.database, &session)?)
         };
-        let operators = match self.config.operators {
-            train::Operators::Auto => Operators::Auto,
-            train::Operators::Stock => Operators::Stock,
-        };
-        let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::new(library, device, self.threads, operators)?);
-        let training = Training::new(self.config.clone(), Arc::clone(&dataset), engine, warm_start.as_ref())?;
-        Ok(Begun { training, dataset, device, library })
+        let (config, threads) = (&self.config, self.threads);
+        let placing = Placing { library, threads, config, dataset: &dataset, warm_start: warm_start.as_ref() };
+        let Placed { training, device, memory } = placing.begin(named)?;
+        Ok(Begun { training, dataset, device, library, memory })
     }
 
     /// What is stored of a training beside its numbers.

@@ -83,7 +83,8 @@ impl Rows for TrainRows {
             None => self.running.insert(Running::begin(&self.request, &self.call)?),
         };
         while !running.begun.training.is_done() && running.history.len() - running.n_returned < Chunk::capacity() {
-            let report = running.begun.training.epoch()?;
+            let Begun { training, memory, .. } = &mut running.begun;
+            let report = training.epoch().map_err(|error| memory.explain(error))?;
             running.progress.show(&report);
             running.history.push(report);
             if started.elapsed() >= CALL_LENGTH {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Resident};
 
 /// One training step: a graph, its loss, and what each state becomes.
 #[derive(Clone, Debug)]
@@ -102,6 +102,12 @@ pub trait Program: Send {
     fn each_beside(&mut self, feeds: &[Feed<'_>], blocks: &Blocks<'_>, other: Other<'_>) -> Result<f32> {
         other();
         self.each(feeds, blocks)
+    }
+
+    /// The same program as one that keeps ratings and takes many steps a run, where it can: on a device to which a step at a time would
+    /// be a copy and a wait each.
+    fn resident(&mut self) -> Option<&mut dyn Resident> {
+        None
     }
 
     /// Copies a state out, row by row.

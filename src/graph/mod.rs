@@ -19,6 +19,7 @@ pub mod loss;
 mod op;
 mod operations;
 pub mod optimiser;
+mod resident;
 mod shape;
 mod text;
 
@@ -27,4 +28,5 @@ pub use engine::{Blocks, Engine, Evaluator, Feed, FeedValues, Other, Program, St
 pub use gradient::gradients;
 pub use interpreter::Interpreter;
 pub use op::{Node, NodeId, Op};
+pub use resident::{Order, Resident};
 pub use shape::{Dim, Element, Shape};

@@ -8,7 +8,7 @@ use crate::kernels::prefetch_all;
 use crate::rng::Rng;
 
 /// Neighbours that are read at once where ratings are dealt: four cache lines of each array.
-const RUN: usize = 64;
+pub(super) const RUN: usize = 64;
 
 /// How many runs ahead of their use runs are asked for.
 const RUNS_AHEAD: usize = 2;

@@ -3,8 +3,8 @@
 use std::mem::ManuallyDrop;
 
 use crate::ending::Call;
-use crate::error::Result;
-use crate::graph::{Blocks, Evaluator, Feed, Other, Program};
+use crate::error::{Error, Result};
+use crate::graph::{Blocks, Evaluator, Feed, Order, Other, Program, Resident};
 
 /// What the library has made: used and dropped in calls, and left as it is when the process ends.
 pub struct Guarded<T>(ManuallyDrop<T>);
@@ -46,6 +46,10 @@ impl Program for Guarded<Box<dyn Program>> {
         self.0.each_beside(feeds, blocks, other)
     }
 
+    fn resident(&mut self) -> Option<&mut dyn Resident> {
+        self.0.resident().is_some().then_some(self as &mut dyn Resident)
+    }
+
     fn state(&self, name: &str) -> Result<Vec<f32>> {
         let _call = Call::begin()?;
         self.0.state(name)
@@ -53,6 +57,29 @@ impl Program for Guarded<Box<dyn Program>> {
 
     fn operators(&self) -> &'static str {
         self.0.operators()
+    }
+}
+
+impl Resident for Guarded<Box<dyn Program>> {
+    fn keep(&mut self, columns: &[Feed<'_>]) -> Result<()> {
+        let _call = Call::begin()?;
+        self.kept()?.keep(columns)
+    }
+
+    fn shuffle(&mut self, order: &Order<'_>) -> Result<()> {
+        let _call = Call::begin()?;
+        self.kept()?.shuffle(order)
+    }
+
+    fn steps(&mut self, start: usize, batch: usize, scalars: &[Feed<'_>]) -> Result<Vec<f32>> {
+        let _call = Call::begin()?;
+        self.kept()?.steps(start, batch, scalars)
+    }
+}
+
+impl Guarded<Box<dyn Program>> {
+    fn kept(&mut self) -> Result<&mut dyn Resident> {
+        self.0.resident().ok_or_else(|| Error::new("a program that keeps no ratings"))
     }
 }
 

@@ -7,9 +7,8 @@ use prost::Message;
 
 use crate::graph::{Dim, Element, Graph, Node, NodeId, Op, Shape, Step};
 use crate::runtime::proto::{
-    AttributeProto, DimensionProto, FLOAT, GraphProto, INT32, INT64, ModelProto, OperatorSetIdProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto, integer_attribute, node_proto, string_attribute, tensor,
-    tensor_attribute,
+    AttributeProto, DimensionProto, FLOAT, GraphProto, INT32, INT64, ModelProto, OperatorSetIdProto, ValueInfoProto,
+    integer_attribute, named_dimension, node_proto, string_attribute, tensor, tensor_attribute, value_info_proto,
 };
 
 /// The output that holds the loss of the batch. Names of users of the graph have no `#`.
@@ -31,20 +30,31 @@ pub fn next_name(state: &str) -> String {
 pub fn lower(step: &Step) -> Vec<u8> {
     let mut outputs = vec![(step.loss, LOSS.to_owned())];
     outputs.extend(step.updates.iter().map(|(state, next)| (*next, next_name(&step.graph.label(*state)))));
-    model_bytes(graph_proto(&step.graph, "step", outputs, &[], &[]))
+    model_bytes(graph_proto(&step.graph, "step", outputs, &[], &[], None))
+}
+
+/// A whole step of batches of one size, from values that somebody else gives under these names, those of all inputs and states, to the
+/// given outputs. What it knows of the size is constant: nothing in it asks for a shape.
+pub fn lower_body(
+    graph: &Graph,
+    given: &[(NodeId, String)],
+    outputs: Vec<(NodeId, String)>,
+    batch: usize,
+) -> GraphProto {
+    graph_proto(graph, "body", outputs, &[], given, Some(batch))
 }
 
 /// A part of a step: from nodes whose values somebody else gives, under these names, to the given outputs. Its inputs are those of
 /// the graph.
 pub fn lower_part(graph: &Graph, given: &[(NodeId, String)], outputs: Vec<(NodeId, String)>) -> GraphProto {
-    graph_proto(graph, "step", outputs, &[], given)
+    graph_proto(graph, "step", outputs, &[], given, None)
 }
 
 /// A forward pass with the given outputs, the values of its states written into it. Its inputs are those of the graph, under
 /// their own names; names with a `#` are its own.
 pub fn lower_forward(graph: &Graph, outputs: &[(NodeId, &str)], parameters: &[(String, Vec<f32>)]) -> GraphProto {
     let outputs = outputs.iter().map(|(id, name)| (*id, (*name).to_owned())).collect();
-    graph_proto(graph, "forward", outputs, parameters, &[])
+    graph_proto(graph, "forward", outputs, parameters, &[], None)
 }
 
 /// The bytes of a model of one graph.
@@ -63,15 +73,18 @@ pub fn model_proto(graph: GraphProto) -> ModelProto {
     }
 }
 
-/// A graph as ONNX has it; a state that `parameters` have values of is a constant, else an input. `given` are values of others.
+/// A graph as ONNX has it; a state that `parameters` have values of is a constant, else an input. `given` are values of others. `batch`
+/// is `B` where it is always the same.
 fn graph_proto(
     graph: &Graph,
     name: &str,
     outputs: Vec<(NodeId, String)>,
     parameters: &[(String, Vec<f32>)],
     given: &[(NodeId, String)],
+    batch: Option<usize>,
 ) -> GraphProto {
-    let mut writer = Writer { graph, values: vec![String::new(); graph.nodes().len()], proto: GraphProto::default() };
+    let values = vec![String::new(); graph.nodes().len()];
+    let mut writer = Writer { graph, batch, values, proto: GraphProto::default() };
     let live = live_nodes(graph, &outputs, given);
     for (id, node) in graph.iter() {
         if let Some((_, name)) = given.iter().find(|(other, _)| *other == id) {
@@ -116,6 +129,8 @@ pub fn live_nodes(graph: &Graph, outputs: &[(NodeId, String)], given: &[(NodeId,
 pub struct Writer<'a> {
     /// What is written.
     pub graph: &'a Graph,
+    /// `B`, where it is known.
+    batch: Option<usize>,
     /// The name of each node's value, filled in graph order.
     values: Vec<String>,
     proto: GraphProto,
@@ -193,25 +208,28 @@ impl Writer<'_> {
     }
 
     fn count(&mut self, a: NodeId) -> String {
-        let shape = self.graph.shape(a).clone();
-        if shape.dims().contains(&Dim::Batch) {
-            let size = self.unary("Size", a);
-            self.apply("Cast", &[&size], vec![integer_attribute("to", FLOAT.into())])
-        } else {
-            let count: usize = shape.sizes(0).iter().product();
-            self.floats(&[], &[count as f32])
+        match self.sizes(a) {
+            Some(sizes) => self.floats(&[], &[sizes.iter().product::<i64>() as f32]),
+            None => {
+                let size = self.unary("Size", a);
+                self.apply("Cast", &[&size], vec![integer_attribute("to", FLOAT.into())])
+            }
         }
     }
 
     /// The name of a value that holds the sizes of a node.
     fn shape_of(&mut self, a: NodeId) -> String {
-        let shape = self.graph.shape(a).clone();
-        if shape.dims().contains(&Dim::Batch) {
-            self.unary("Shape", a)
-        } else {
-            let sizes: Vec<i64> = shape.sizes(0).iter().map(|size| *size as i64).collect();
-            self.integers(&sizes)
+        match self.sizes(a) {
+            Some(sizes) => self.integers(&sizes),
+            None => self.unary("Shape", a),
         }
+    }
+
+    /// The sizes of a node, where all are known.
+    fn sizes(&self, a: NodeId) -> Option<Vec<i64>> {
+        let shape = self.graph.shape(a);
+        let batch = if shape.dims().contains(&Dim::Batch) { self.batch? } else { 0 };
+        Some(shape.sizes(batch).into_iter().map(|size| size as i64).collect())
     }
 
     fn unary(&mut self, operator: &str, a: NodeId) -> String {
@@ -286,16 +304,19 @@ impl Writer<'_> {
     }
 }
 
-fn value_info(name: &str, node: &Node) -> ValueInfoProto {
+/// A node's value under a name.
+pub fn value_info(name: &str, node: &Node) -> ValueInfoProto {
     let dim = node.shape.dims().iter().map(|dim| match dim {
         Dim::Fixed(size) => DimensionProto { dim_value: Some(*size as i64), dim_param: None },
-        Dim::Batch => DimensionProto { dim_value: None, dim_param: Some(BATCH.to_owned()) },
+        Dim::Batch => named_dimension(BATCH),
     });
-    let elem_type = match node.element {
+    value_info_proto(name, element_type(node.element), dim.collect())
+}
+
+/// What ONNX calls the elements of a tensor.
+pub fn element_type(element: Element) -> i32 {
+    match element {
         Element::Float => FLOAT,
         Element::Index => INT32,
-    };
-    let shape = TensorShapeProto { dim: dim.collect() };
-    let tensor_type = TensorTypeProto { elem_type: Some(elem_type), shape: Some(shape) };
-    ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    }
 }

@@ -20,6 +20,8 @@ pub const ATTRIBUTE_INT: i32 = 2;
 pub const ATTRIBUTE_STRING: i32 = 3;
 /// `AttributeProto.AttributeType.TENSOR`.
 pub const ATTRIBUTE_TENSOR: i32 = 4;
+/// `AttributeProto.AttributeType.GRAPH`.
+pub const ATTRIBUTE_GRAPH: i32 = 5;
 /// `AttributeProto.AttributeType.INTS`.
 pub const ATTRIBUTE_INTS: i32 = 7;
 /// `AttributeProto.AttributeType.STRINGS`.
@@ -131,6 +133,9 @@ pub struct AttributeProto {
     /// For [`ATTRIBUTE_TENSOR`].
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    /// For [`ATTRIBUTE_GRAPH`].
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<GraphProto>,
     /// For [`ATTRIBUTE_INTS`].
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
@@ -248,6 +253,22 @@ pub fn integers_attribute(name: &str, values: Vec<i64>) -> AttributeProto {
 /// An attribute of texts.
 pub fn strings_attribute(name: &str, values: Vec<Vec<u8>>) -> AttributeProto {
     AttributeProto { strings: values, ..attribute(name, ATTRIBUTE_STRINGS) }
+}
+
+/// An attribute of a graph.
+pub fn graph_attribute(name: &str, value: GraphProto) -> AttributeProto {
+    AttributeProto { g: Some(value), ..attribute(name, ATTRIBUTE_GRAPH) }
+}
+
+/// A name with the type of a tensor: [`FLOAT`] and the like, and a number or a name for each dimension.
+pub fn value_info_proto(name: &str, elem_type: i32, dim: Vec<DimensionProto>) -> ValueInfoProto {
+    let tensor_type = TensorTypeProto { elem_type: Some(elem_type), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+/// A dimension that is known at run time.
+pub fn named_dimension(name: &str) -> DimensionProto {
+    DimensionProto { dim_value: None, dim_param: Some(name.to_owned()) }
 }
 
 /// An attribute of a tensor, under the tensor's name.

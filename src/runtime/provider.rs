@@ -1,13 +1,14 @@
 //! Where a training runs: what was asked for, what can be used, and why the rest cannot.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider};
 
 use crate::error::{Error, Result, quoted};
 use crate::graph::{Dim, Engine, Graph, Shape, Step};
-use crate::runtime::gpu;
+use crate::runtime::gpu::{self, Driver};
 use crate::runtime::library::Library;
 use crate::runtime::session::{OnnxEngine, Operators};
 
@@ -32,10 +33,38 @@ impl fmt::Display for Device {
     }
 }
 
+/// The memory of a device that has its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// What the device is called.
+    pub name: String,
+    /// The bytes that nobody uses.
+    pub free: u64,
+    /// All bytes.
+    pub total: u64,
+}
+
+impl Device {
+    /// The memory of a GPU as it is now; `None` for the processor.
+    ///
+    /// # Errors
+    /// A driver that does not answer.
+    pub fn memory(self) -> Result<Option<DeviceMemory>> {
+        let Device::Cuda { index } = self else { return Ok(None) };
+        let driver = Driver::ask()?;
+        let free = driver.free_bytes(index)?;
+        Ok(driver.gpus.into_iter().nth(index as usize).map(|gpu| DeviceMemory {
+            name: gpu.name,
+            free,
+            total: gpu.memory_bytes,
+        }))
+    }
+}
+
 /// What the option `device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceRequest {
-    /// The first GPU that can be used, else the CPU.
+    /// The first GPU where it can be used and is worth while, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -63,19 +92,23 @@ impl FromStr for DeviceRequest {
 }
 
 impl DeviceRequest {
-    /// The device that this request gets.
+    /// Whether `auto` may find a GPU: ONNX Runtime was built for one. Nobody is asked for a driver where it would not help.
+    pub fn may_find_gpu() -> bool {
+        has_provider()
+    }
+
+    /// The device that this request gets; of `auto` the GPU that it could be, whose worth is for the caller to find out.
     ///
     /// # Errors
     /// A device asked for by name that cannot be used, with the reason and the way out; only `auto` falls back.
     pub fn resolve(self, library: &'static Library) -> Result<Device> {
         let device = match self {
             DeviceRequest::Cpu => return Ok(Device::Cpu),
-            // Nobody is asked for a driver where it would not help.
-            DeviceRequest::Auto if !ep::CUDA::is_available().unwrap_or(false) => return Ok(Device::Cpu),
+            DeviceRequest::Auto if !Self::may_find_gpu() => return Ok(Device::Cpu),
             DeviceRequest::Auto => Device::Cuda { index: 0 },
             DeviceRequest::Cuda(index) => Device::Cuda { index: index.unwrap_or(0) },
         };
-        match (try_device(library, device), self) {
+        match (try_device(library, device, &Driver::ask()), self) {
             (Ok(()), _) => Ok(device),
             (Err(_), DeviceRequest::Auto) => Ok(Device::Cpu),
             (Err(reason), _) => Err(reason.context(format_args!("device = '{device}'"))),
@@ -83,12 +116,21 @@ impl DeviceRequest {
     }
 }
 
-/// For each kind of device whether it can be used, or why not: one step of a tiny training runs on it.
-pub fn usable_devices(library: &'static Library) -> Vec<(String, Result<()>)> {
+/// For each kind of device whether it can be used, or why not: one step of a tiny training runs on it. `driver` is what NVIDIA's said.
+pub fn usable_devices(library: &'static Library, driver: &Result<Driver>) -> Vec<(Device, Result<()>)> {
     [Device::Cpu, Device::Cuda { index: 0 }]
         .into_iter()
-        .map(|device| (device.to_string(), try_device(library, device)))
+        .map(|device| (device, try_device(library, device, driver)))
         .collect()
+}
+
+/// The file of ONNX Runtime's that computes with CUDA, if the library was built for it.
+pub fn provider_library(library: &Library) -> Option<PathBuf> {
+    has_provider().then(|| gpu::provider_file(library.path()))
+}
+
+fn has_provider() -> bool {
+    ep::CUDA::is_available().unwrap_or(false)
 }
 
 /// ONNX Runtime numbers devices with a C `int`.
@@ -97,10 +139,10 @@ fn gpu_number(digits: &str) -> Option<u32> {
     digits.parse().ok().filter(|number| plain && *number <= i32::MAX as u32)
 }
 
-fn try_device(library: &'static Library, device: Device) -> Result<()> {
+fn try_device(library: &'static Library, device: Device, driver: &Result<Driver>) -> Result<()> {
     let values = match device {
         Device::Cpu => one_step(library, device)?,
-        Device::Cuda { index } => one_step_with_cuda(library, device, index)?,
+        Device::Cuda { index } => one_step_with_cuda(library, device, index, driver)?,
     };
     match values.as_slice() {
         [value] if (value - 2.0).abs() < 1e-6 => Ok(()),
@@ -112,8 +154,13 @@ fn try_device(library: &'static Library, device: Device) -> Result<()> {
 const MOST_LIBRARIES: usize = 32;
 
 /// As [`one_step`], with all that is missing in the error.
-fn one_step_with_cuda(library: &'static Library, device: Device, index: u32) -> Result<Vec<f32>> {
-    let missing = gpu::missing(library.path(), ep::CUDA::is_available().unwrap_or(false), index);
+fn one_step_with_cuda(
+    library: &'static Library,
+    device: Device,
+    index: u32,
+    driver: &Result<Driver>,
+) -> Result<Vec<f32>> {
+    let missing = gpu::missing(driver, library.path(), has_provider(), index);
     if !missing.is_empty() {
         return Err(Error::new(format!("missing: {}; or use device := 'cpu'", missing.join("; and "))));
     }

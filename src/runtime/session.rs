@@ -19,6 +19,7 @@ use crate::runtime::library::Library;
 use crate::runtime::onnx::{LOSS, lower};
 use crate::runtime::provider::Device;
 use crate::runtime::recognise::{StepRule, recognise};
+use crate::runtime::resident::ResidentProgram;
 use crate::runtime::states::States;
 
 /// The elements of a table that keep one thread busy for about a tenth of a millisecond an operation: on two cores a
@@ -26,12 +27,14 @@ use crate::runtime::states::States;
 const ELEMENTS_PER_THREAD: usize = 500_000;
 
 /// Compiles steps for ONNX Runtime on one device.
+#[derive(Clone)]
 pub struct OnnxEngine {
     library: &'static Library,
     device: Device,
     name: String,
     threads: usize,
     operators: Operators,
+    keeps: bool,
 }
 
 /// Which operators a step may run on.
@@ -52,7 +55,24 @@ impl OnnxEngine {
         if threads == 0 {
             return Err(Error::argument("threads", threads, "at least 1", ""));
         }
-        Ok(Self { library, device, name: device.to_string(), threads, operators })
+        let keeps = device != Device::Cpu;
+        Ok(Self { library, device, name: device.to_string(), threads, operators, keeps })
+    }
+
+    /// The same with programs of stock operators that can keep ratings and take many steps a run, as those on a GPU do; on the CPU it gains
+    /// nothing, and shows what a GPU would compute.
+    pub fn keeping(self) -> Self {
+        Self { keeps: true, ..self }
+    }
+
+    /// Where it computes.
+    pub fn place(&self) -> Device {
+        self.device
+    }
+
+    /// The most threads of a program.
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     fn may_fuse(&self) -> bool {
@@ -83,22 +103,16 @@ impl OnnxEngine {
         if let Some(program) = self.fused(step, initial, batch)? {
             return Ok(program);
         }
-        let model = lower(step);
-        let failed = |error: ort::Error| failure("compile", &self.name, &error);
-        let threads = self.threads.min(useful_threads(&step.graph, step.graph.nodes(), batch));
-        let session = self.session(&model, threads, self.device).map_err(failed)?;
-        let mut binding = session.create_binding().map_err(failed)?;
-        let allocator = state_allocator(&session, self.device).map_err(failed)?;
-        let mut states = States::new(step.graph.nodes(), initial, self.device, &allocator).map_err(failed)?;
-        let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
-        binding.bind_output(LOSS, &mut loss).map_err(failed)?;
-        states.bind(&mut binding).map_err(failed)?;
-        let inputs = Inputs::new(&step.graph, self.device);
-        Ok(Box::new(OnnxProgram { device: self.device, binding, session, inputs, states, loss }))
+        let single = OnnxProgram::new(self, step, initial, batch)?;
+        if self.keeps && step.graph.can_be_resident() {
+            return Ok(Box::new(ResidentProgram::new(step, self.clone(), single)));
+        }
+        Ok(Box::new(single))
     }
 
-    /// A session of stock operators alone.
-    fn session(&self, model: &[u8], threads: usize, device: Device) -> ort::Result<Session> {
+    /// A session of stock operators alone. With `strict`, a node of the model itself, not of one inside another, that has no place on a device
+    /// which is not the CPU is an error: else ONNX Runtime computes it on the CPU.
+    pub fn session(&self, model: &[u8], threads: usize, device: Device, strict: bool) -> ort::Result<Session> {
         // ONNX Runtime sets the mode of the thread that makes the process's first session: the guard puts it back.
         let _mode = SubnormalsAreZero::on_this_thread();
         let mut builder = session_builder(self.library, threads)?.with_flush_to_zero()?;
@@ -106,6 +120,9 @@ impl OnnxEngine {
             // TensorFloat-32 would round the factors of matrix products to ten bits.
             let provider = ep::CUDA::default().with_device_id(index as i32).with_tf32(false).build().error_on_failure();
             builder = builder.with_execution_providers([provider])?;
+            if strict {
+                builder = builder.with_disable_cpu_fallback()?;
+            }
         }
         builder.commit_from_memory(model)
     }
@@ -134,19 +151,47 @@ impl Engine for OnnxEngine {
         parameters: &[(String, Vec<f32>)],
     ) -> Result<Box<dyn Evaluator>> {
         let _call = Call::begin()?;
-        let session = |model: &[u8]| self.session(model, 1, Device::Cpu);
+        let session = |model: &[u8]| self.session(model, 1, Device::Cpu, false);
         let evaluator: Box<dyn Evaluator> = Box::new(OnnxEvaluator::new(graph, output, parameters, session)?);
         Ok(Box::new(Guarded::new(evaluator)))
     }
 }
 
-struct OnnxProgram {
+/// A step a run, by stock operators.
+pub struct OnnxProgram {
     device: Device,
     binding: IoBinding,
     session: Session,
     inputs: Inputs,
     states: States,
     loss: Tensor<f32>,
+}
+
+impl OnnxProgram {
+    fn new(engine: &OnnxEngine, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Self> {
+        let device = engine.device;
+        let failed = |error: ort::Error| failure("compile", &engine.name, &error);
+        let threads = engine.threads.min(useful_threads(&step.graph, step.graph.nodes(), batch));
+        let session = engine.session(&lower(step), threads, device, false).map_err(failed)?;
+        let mut binding = session.create_binding().map_err(failed)?;
+        let allocator = state_allocator(&session, device).map_err(failed)?;
+        let mut states = States::new(step.graph.nodes(), initial, device, &allocator).map_err(failed)?;
+        let mut loss = Tensor::<f32>::new(&Allocator::default(), ort::value::Shape::empty(0)).map_err(failed)?;
+        binding.bind_output(LOSS, &mut loss).map_err(failed)?;
+        states.bind(&mut binding).map_err(failed)?;
+        let inputs = Inputs::new(&step.graph, device);
+        Ok(Self { device, binding, session, inputs, states, loss })
+    }
+
+    /// Binds the states as input and output of another session, too.
+    pub fn bind_states(&mut self, binding: &mut IoBinding) -> ort::Result<()> {
+        self.states.bind(binding)
+    }
+
+    /// Where the states live.
+    pub fn allocator(&self) -> ort::Result<Allocator> {
+        state_allocator(&self.session, self.device)
+    }
 }
 
 impl Program for OnnxProgram {

@@ -1,11 +1,13 @@
 //! States of a graph as tensors of their own, input and output of a session at once.
 
+use std::fmt::Debug;
+
 use ort::memory::{AllocationDevice, Allocator};
 use ort::session::IoBinding;
-use ort::value::Tensor;
+use ort::value::{PrimitiveTensorElementType, Tensor};
 
 use crate::error::{Error, Result};
-use crate::graph::{Node, Op, Shape};
+use crate::graph::{Node, Op};
 use crate::runtime::onnx::next_name;
 use crate::runtime::provider::Device;
 use crate::runtime::session::{failure, ort_shape};
@@ -33,7 +35,10 @@ impl States {
         for node in nodes {
             let Op::State { name } = &node.op else { continue };
             let values = initial.iter().find(|(other, _)| other == name).map_or(&[][..], |(_, values)| values);
-            states.push(State { name: name.clone(), tensor: state_tensor(allocator, device, &node.shape, values)? });
+            states.push(State {
+                name: name.clone(),
+                tensor: tensor_on(device, allocator, ort_shape(&node.shape, 1), values)?,
+            });
         }
         Ok(Self { device, states })
     }
@@ -68,13 +73,20 @@ impl States {
     }
 }
 
-fn state_tensor(allocator: &Allocator, device: Device, shape: &Shape, values: &[f32]) -> ort::Result<Tensor<f32>> {
-    let mut here = Tensor::<f32>::new(&Allocator::default(), ort_shape(shape, 1))?;
+/// A tensor of a shape and its values on a device, of which the allocator is.
+pub fn tensor_on<T: PrimitiveTensorElementType + Copy + Debug>(
+    device: Device,
+    allocator: &Allocator,
+    sizes: impl Into<ort::value::Shape>,
+    values: &[T],
+) -> ort::Result<Tensor<T>> {
+    let sizes = sizes.into();
+    let mut here = Tensor::<T>::new(&Allocator::default(), sizes.clone())?;
     here.extract_tensor_mut().1.copy_from_slice(values);
     match device {
         Device::Cpu => Ok(here),
         Device::Cuda { .. } => {
-            let mut there = Tensor::<f32>::new(allocator, ort_shape(shape, 1))?;
+            let mut there = Tensor::<T>::new(allocator, sizes)?;
             here.copy_into(&mut there)?;
             Ok(there)
         }

@@ -1,15 +1,16 @@
-//! How an epoch goes through the training ratings: by batches, each of which is a step, or by rounds, of which each rating is one.
+//! How an epoch goes through the training ratings: by batches, each of which is a step, fed or kept by the program, or by rounds, of which
+//! each rating is one.
 
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::graph::Program;
 use crate::graph::optimiser::Rule;
-use crate::model::Objective;
 use crate::ratings::{Batches, Dataset, Rounds};
 use crate::rng::Rng;
 use crate::train::config::TrainConfig;
 use crate::train::feeds::Feeder;
+use crate::train::kept::Kept;
 use crate::train::plan::Plan;
 use crate::train::schedule::StepSettings;
 
@@ -17,6 +18,8 @@ use crate::train::schedule::StepSettings;
 pub(super) enum Deal {
     /// A step a batch.
     Batches(Batches),
+    /// The same of ratings that the program keeps.
+    Kept(Kept),
     /// A step a rating; the schedule moves from round to round.
     Rounds(Rounds),
 }
@@ -33,10 +36,22 @@ impl Deal {
         }
     }
 
+    /// The same for a program that keeps ratings, where it can be fed from them alone: not where a batch is run in parts, and not of more
+    /// ratings than row numbers count.
+    pub(super) fn kept(self, config: &TrainConfig, plan: &Plan, dataset: &Arc<Dataset>) -> Self {
+        match self {
+            Self::Batches(batches) if config.accumulate == 1 && i32::try_from(dataset.train.len()).is_ok() => {
+                Self::Kept(Kept::new(dataset, plan.scale.working(), batches.batch_size(), shuffling(config)))
+            }
+            other => other,
+        }
+    }
+
     /// Ratings a step.
     pub(super) fn batch_size(&self) -> usize {
         match self {
             Self::Batches(batches) => batches.batch_size(),
+            Self::Kept(kept) => kept.batch_size(),
             Self::Rounds(_) => 1,
         }
     }
@@ -45,6 +60,7 @@ impl Deal {
     pub(super) fn per_epoch(&self) -> usize {
         match self {
             Self::Batches(batches) => batches.per_epoch(),
+            Self::Kept(kept) => kept.per_epoch(),
             Self::Rounds(rounds) => rounds.per_epoch(),
         }
     }
@@ -53,11 +69,13 @@ impl Deal {
     pub(super) fn start_epoch(&mut self) {
         match self {
             Self::Batches(batches) => batches.start_epoch(),
+            Self::Kept(kept) => kept.start_epoch(),
             Self::Rounds(rounds) => rounds.start_epoch(),
         }
     }
 
-    /// Learns from the next part of the epoch, and deals the one after it meanwhile; returns the sum of the losses of its ratings before that, or `None` at its end.
+    /// Learns from the next part of the epoch, with settings for each step of it, and deals the part after it meanwhile; returns the sum of the
+    /// losses of its ratings before that, or `None` at its end.
     ///
     /// # Errors
     /// A failure of the engine.
@@ -65,20 +83,18 @@ impl Deal {
         &mut self,
         feeder: &mut Feeder,
         program: &mut dyn Program,
-        settings: StepSettings,
+        settings: &mut dyn FnMut() -> StepSettings,
     ) -> Result<Option<f64>> {
         match self {
             Self::Batches(batches) => {
                 let Some((batch, mut ahead)) = batches.next_batch_and_ahead() else { return Ok(None) };
-                let n_ratings = match feeder.objective() {
-                    Objective::HalfSquaredSum => 1.0,
-                    Objective::MeanSquaredError | Objective::CrossEntropy { .. } => batch.ratings.len() as f64,
-                };
-                Ok(Some(feeder.step(program, batch, settings, &mut ahead)? * n_ratings))
+                let n_counted = feeder.n_counted(batch.ratings.len());
+                Ok(Some(feeder.step(program, batch, settings(), &mut ahead)? * n_counted))
             }
+            Self::Kept(kept) => kept.learn(feeder, program, settings),
             Self::Rounds(rounds) => {
                 let Some((round, mut ahead)) = rounds.next_round_and_ahead() else { return Ok(None) };
-                feeder.round(program, &round, settings, &mut ahead).map(Some)
+                feeder.round(program, &round, settings(), &mut ahead).map(Some)
             }
         }
     }

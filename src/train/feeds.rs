@@ -4,11 +4,11 @@ use std::slice;
 
 use crate::error::Result;
 use crate::graph::optimiser::{Clock, KEEP, Optimiser, RowTable};
-use crate::graph::{Blocks, Feed, FeedValues, Other, Program};
+use crate::graph::{Blocks, Feed, FeedValues, Other, Program, Resident};
 use crate::model::{
     Architecture, CLASS, DATA_SHARE, ITEM, Model, Objective, PENALTY_SHARE, RATING, StepOptions, USER, WEIGHT,
 };
-use crate::ratings::{Batch, Round, class_of};
+use crate::ratings::{Batch, Ratings, Round, WorkingScale, class_of};
 use crate::rng::Rng;
 use crate::train::schedule::StepSettings;
 
@@ -89,11 +89,10 @@ impl Feeder {
             let mut feeds = vec![indices(USER, &batch.users[rows.clone()]), indices(ITEM, &batch.items[rows.clone()])];
             match self.objective {
                 Objective::CrossEntropy { .. } => {
-                    let class = |value: &f32| class_of(&self.levels, *value);
-                    self.classes.clear();
-                    // Every training rating is one of the levels.
-                    self.classes
-                        .extend(batch.values[rows.clone()].iter().map(|value| class(value).unwrap_or(0) as i32));
+                    let mut classes = std::mem::take(&mut self.classes);
+                    classes.clear();
+                    classes.extend(batch.values[rows.clone()].iter().map(|value| self.class(*value)));
+                    self.classes = classes;
                     feeds.push(indices(CLASS, &self.classes));
                 }
                 Objective::MeanSquaredError | Objective::HalfSquaredSum => {
@@ -114,9 +113,72 @@ impl Feeder {
         Ok(loss)
     }
 
-    /// What is minimised.
-    pub(super) fn objective(&self) -> Objective {
-        self.objective
+    /// How many times the loss of `n_rows` ratings is in the sum of their losses.
+    pub(super) fn n_counted(&self, n_rows: usize) -> f64 {
+        match self.objective {
+            Objective::HalfSquaredSum => 1.0,
+            Objective::MeanSquaredError | Objective::CrossEntropy { .. } => n_rows as f64,
+        }
+    }
+
+    /// Has a program keep the training ratings, for [`steps`](Self::steps).
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn keep(&self, resident: &mut dyn Resident, train: &Ratings, scale: WorkingScale) -> Result<()> {
+        // Indices are below 2^31 - 1, as the vocabularies give out no others.
+        let rows = |rows: &[u32]| rows.iter().map(|row| *row as i32).collect::<Vec<_>>();
+        let (users, items) = (rows(train.users()), rows(train.items()));
+        let (mut ratings, mut classes) = (Vec::new(), Vec::new());
+        let indices = |name, values| Feed { name, values: FeedValues::Indices(values) };
+        let mut columns = vec![indices(USER, &users), indices(ITEM, &items)];
+        columns.push(match self.objective {
+            Objective::CrossEntropy { .. } => {
+                classes.extend(train.values().iter().map(|value| self.class(*value)));
+                indices(CLASS, &classes)
+            }
+            Objective::MeanSquaredError | Objective::HalfSquaredSum => {
+                ratings.extend(train.values().iter().map(|value| scale.apply(*value)));
+                floats(RATING, &ratings)
+            }
+        });
+        if let Some(weights) = train.weights().filter(|_| self.options.is_weighted) {
+            columns.push(floats(WEIGHT, weights));
+        }
+        resident.keep(&columns)
+    }
+
+    /// Learns from `n_steps` batches of ratings that are kept, from a place of their order on, with settings for each; returns the sum of
+    /// the losses of all these ratings, each before its step.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn steps(
+        &mut self,
+        resident: &mut dyn Resident,
+        start: usize,
+        batch: usize,
+        n_steps: usize,
+        settings: &mut dyn FnMut() -> StepSettings,
+    ) -> Result<f64> {
+        let mut lists: Vec<(&str, Vec<f32>)> = Vec::new();
+        for _ in 0..n_steps {
+            let StepSettings { learning_rate, beta1 } = settings();
+            for (name, value) in self.optimiser.advance(&mut self.clock, learning_rate, beta1) {
+                match lists.iter_mut().find(|(other, _)| *other == name) {
+                    Some((_, list)) => list.push(value),
+                    None => lists.push((name, vec![value])),
+                }
+            }
+        }
+        let scalars: Vec<Feed<'_>> = lists.iter().map(|(name, list)| floats(name, list)).collect();
+        let losses = resident.steps(start, batch, &scalars)?;
+        Ok(losses.into_iter().map(f64::from).sum::<f64>() * self.n_counted(batch))
+    }
+
+    fn class(&self, value: f32) -> i32 {
+        // Every training rating is one of the levels.
+        class_of(&self.levels, value).unwrap_or(0) as i32
     }
 
     /// Learns from each rating of a batch in turn; returns the sum of their losses, each before that.

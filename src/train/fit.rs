@@ -71,7 +71,8 @@ impl Training {
         initial.extend(config.optimiser.clocks(&plan.model.tables()));
         initial.extend(sums);
         let deal = Deal::new(&config, &plan, &dataset);
-        let program = engine.compile(&step, &initial, deal.batch_size().div_ceil(config.accumulate))?;
+        let mut program = engine.compile(&step, &initial, deal.batch_size().div_ceil(config.accumulate))?;
+        let deal = if program.resident().is_some() { deal.kept(&config, &plan, &dataset) } else { deal };
         let feeder = Feeder::new(
             &plan.model,
             &config.optimiser,
@@ -143,11 +144,13 @@ impl Training {
         let is_sum = self.plan.model.objective == Objective::HalfSquaredSum;
         let mut loss_sum = 0.0;
         self.deal.start_epoch();
-        loop {
-            let config = &self.config;
-            let settings = config.schedule.at(self.steps_done, total_steps, config.learning_rate, config.betas);
-            let Some(loss) = self.deal.learn(&mut self.feeder, self.program.as_mut(), settings)? else { break };
-            self.steps_done += 1;
+        let (config, steps_done) = (&self.config, &mut self.steps_done);
+        let mut settings = || {
+            let settings = config.schedule.at(*steps_done, total_steps, config.learning_rate, config.betas);
+            *steps_done += 1;
+            settings
+        };
+        while let Some(loss) = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings)? {
             loss_sum += loss;
         }
         self.epochs_done += 1;
@@ -206,6 +209,31 @@ impl Training {
             }
         }
         Err(diverged(stored.epoch, &self.config, &reason))
+    }
+
+    /// Takes steps as an epoch does, at a rate at which nothing is learned, epoch after epoch, until `is_enough` says so: it is told after each part of
+    /// an epoch how many steps there were, and whether an epoch has just ended. The training is of no use afterwards.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub(super) fn try_steps(&mut self, mut is_enough: impl FnMut(u64, bool) -> bool) -> Result<()> {
+        const RATE: f64 = 1e-12;
+        let mut n_steps = 0;
+        let beta1 = self.config.betas.0;
+        self.deal.start_epoch();
+        loop {
+            let mut settings = || {
+                n_steps += 1;
+                StepSettings { learning_rate: RATE, beta1 }
+            };
+            let learned = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings)?;
+            if is_enough(n_steps, learned.is_none()) {
+                return Ok(());
+            }
+            if learned.is_none() {
+                self.deal.start_epoch();
+            }
+        }
     }
 
     /// Takes up to `n_steps` steps, of single ratings as many as a batch would have, at a learning rate that grows from `lowest` to `highest` by equal factors; returns rate and

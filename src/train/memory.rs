@@ -140,7 +140,7 @@ impl Needs {
 }
 
 /// Bytes in the largest unit of which there is one: `1.5 GiB`.
-fn in_units(bytes: u64) -> String {
+pub fn in_units(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB")];
     let (shift, unit) = units.into_iter().find(|(shift, _)| bytes >> shift > 0).unwrap_or((10, "KiB"));
     format!("{:.1} {unit}", bytes as f64 / (1u64 << shift) as f64)

@@ -5,10 +5,13 @@
 mod classic;
 mod config;
 mod deal;
+mod device_memory;
 mod feeds;
 mod fit;
+mod kept;
 mod memory;
 mod options;
+mod pace;
 mod plan;
 mod presets;
 mod rates;
@@ -25,9 +28,11 @@ mod valley;
 mod value;
 
 pub use config::{Operators, TrainConfig};
+pub use device_memory::{DeviceNeeds, Room};
 pub use fit::Training;
-pub use memory::{Needs, Sizes};
+pub use memory::{Needs, Sizes, in_units};
 pub use options::{OneOf, Options, RangeOption};
+pub use pace::{Place, faster_place};
 pub use plan::WarmStart;
 pub use presets::{PRESETS, Preset, preset};
 pub use rates::{Rates, find_rates};

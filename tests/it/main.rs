@@ -18,6 +18,7 @@ mod properties;
 mod recognise;
 mod reference;
 mod report;
+mod resident;
 mod rows;
 mod support;
 mod tidy;

@@ -13,7 +13,9 @@ use cofi::graph::optimiser::{Clock, Optimiser, Reach, Rule};
 use cofi::graph::{Dim, Element, Engine, Feed, Graph, Interpreter, NodeId, Program, Shape, Step};
 use cofi::model::{Architecture, Biases, ITEM, Init, Model, Objective, RATING, StepOptions, USER, training_step};
 use cofi::rng::Rng;
-use cofi::runtime::{Device, DeviceRequest, Library, OnnxEngine, Operators, Wanted, usable_devices};
+use cofi::runtime::{
+    Device, DeviceRequest, Driver, Library, OnnxEngine, Operators, Wanted, check_placement, usable_devices,
+};
 
 use crate::support::{assert_close, draws, floats, indices, scalars};
 
@@ -282,8 +284,9 @@ fn devices_are_read_by_name() {
 fn a_device_asked_for_by_name_works_or_fails_with_the_reason() {
     let Some(library) = library("a_device_asked_for_by_name_works_or_fails_with_the_reason") else { return };
     assert_eq!(DeviceRequest::Cpu.resolve(library).unwrap(), Device::Cpu);
-    let devices = usable_devices(library);
-    assert_eq!(devices.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["cpu", "cuda:0"]);
+    let devices = usable_devices(library, &Driver::ask());
+    assert_eq!(devices.iter().map(|(device, _)| device.to_string()).collect::<Vec<_>>(), ["cpu", "cuda:0"]);
+    check_placement(library, Device::Cpu).unwrap();
     assert!(devices[0].1.is_ok());
     if devices[1].1.is_ok() {
         assert_eq!(DeviceRequest::Auto.resolve(library).unwrap(), Device::Cuda { index: 0 });

@@ -16,6 +16,8 @@ pub fn engines() -> Vec<(String, Arc<dyn Engine>)> {
             let fusing = Arc::new(crate::onnx::fusing_engine(library, threads));
             engines.push((format!("onnx runtime, fused, {threads} threads"), fusing));
         }
+        let keeping = Arc::new(crate::onnx::engine(library, 1).keeping());
+        engines.push(("onnx runtime, ratings kept".to_owned(), keeping));
     }
     engines
 }

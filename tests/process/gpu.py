@@ -1,4 +1,4 @@
-"""What is told of GPUs, with a driver made up for the purpose: that a training runs on one is for `make gpu` and a machine that has one."""
+"""What is told of GPUs, with a driver made up for the purpose: that a training runs on one is for `make gpu-check` and a machine that has one."""
 
 import shutil
 import subprocess
@@ -6,58 +6,104 @@ import unittest
 
 from support import InFolder, run
 
-# The functions of cuda.h that are asked, with two GPUs.
+# The functions of cuda.h that are asked, with two GPUs. The second has a context of this process already; what begins or ends a context, and each
+# question whether there is a driver, goes to the file that TOLD names.
 DRIVER = """
 #include <stdio.h>
 #include <stddef.h>
-int cuInit(unsigned flags) { return CODE; }
+#include <stdlib.h>
+static int current = 0;
+static int told(const char *what) {
+    FILE *file = fopen(getenv("TOLD"), "a");
+    fprintf(file, "%s\\n", what);
+    return fclose(file);
+}
+int cuInit(unsigned flags) { told("init"); return CODE; }
 int cuDriverGetVersion(int *version) { *version = 13010; return 0; }
 int cuDeviceGetCount(int *count) { *count = 2; return 0; }
 int cuDeviceGet(int *device, int number) { *device = 40 + number; return 0; }
-int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = device == 40 ? 8000000000ul : 24500000000ul; return 0; }
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (device == 40 ? 8ul : 24ul) << 30; return 0; }
 int cuDeviceGetName(char *name, int length, int device) { return snprintf(name, length, "Abacus %d", device) < 0; }
-int cuGetErrorName(int code, const char **name) { *name = "CUDA_ERROR_NO_DEVICE"; return 0; }
+int cuGetErrorName(int code, const char **name) { *name = code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_NO_DEVICE"; return 0; }
+int cuDevicePrimaryCtxGetState(int device, unsigned *flags, int *active) { *active = device == 41; return device < 40; }
+int cuDevicePrimaryCtxRetain(void **context, int device) { told("retain"); *context = (void *)(long)device; return 0; }
+int cuDevicePrimaryCtxRelease_v2(int device) { told("release"); return device != 41; }
+int cuCtxPushCurrent_v2(void *context) { current = (int)(long)context; return 0; }
+int cuCtxPopCurrent_v2(void **context) { *context = (void *)(long)current; current = 0; return 0; }
+int cuMemGetInfo_v2(size_t *free, size_t *all) { *free = 3ul << 29; *all = 24ul << 30; return current == 41 ? MEMORY : 1; }
 """
 
 ASK = """
 c = connect()
 c.execute(SMALL)
-told = c.execute("SELECT property || ': ' || value FROM cofi_info() WHERE property IN ('driver', 'gpu')").fetchall()
+told = c.execute("SELECT property || ': ' || value FROM cofi_info() WHERE property IN ('driver', 'gpu', 'provider library')").fetchall()
+print(*(line for line, in told), sep='\\n')
 for device in ('cuda', 'cuda:1', 'cuda:2'):
     try:
         c.execute(f"CALL cofi_train('ratings', 4, device := '{device}')")
     except duckdb.Error as error:
-        told.append((str(error),))
-c.execute("CALL cofi_train('ratings', 4, epochs := 1)")
-told.append((one(c, "SELECT device FROM cofi_models()"),))
-print(*(line for line, in told), sep='\\n')
+        print(error)
+"""
+
+AUTO = """
+c = connect()
+c.execute(SMALL)
+c.execute("CALL cofi_train('ratings', 4, epochs := 2000)")
+c.execute("SELECT count(*) FROM cofi_lr_find('ratings', 4)").fetchall()
+print(one(c, "SELECT device FROM cofi_models()"))
 """
 
 
 @unittest.skipUnless(shutil.which("gcc"), "the driver of these tests is compiled")
 class Gpu(InFolder):
-    def ask(self, source, *options):
+    def setUp(self):
+        super().setUp()
+        self.log = self.folder / "told"
+        self.log.touch()
+
+    def told(self):
+        """What was asked since the last time."""
+        told = self.log.read_text().split()
+        self.log.write_text("")
+        return told
+
+    def ask(self, source, code=0, memory=0, what=ASK):
         (self.folder / "driver.c").write_text(source)
-        subprocess.run(["gcc", "-shared", "-fPIC", *options, "-o", self.folder / "libcuda.so.1", self.folder / "driver.c"], check=True)
-        return run(ASK, LD_LIBRARY_PATH=self.folder, ORT_DYLIB_PATH=None).splitlines()
+        options = [f"-DCODE={code}", f"-DMEMORY={memory}", "-shared", "-fPIC", "-o", self.folder / "libcuda.so.1"]
+        subprocess.run(["gcc", *options, self.folder / "driver.c"], check=True)
+        return run(what, LD_LIBRARY_PATH=self.folder, ORT_DYLIB_PATH=None, TOLD=self.log).splitlines()
 
     def test_gpus_are_listed_and_what_is_missing_is_named(self):
-        driver, first, second, cuda, other, none, trained_on = self.ask(DRIVER, "-DCODE=0")
+        provider, driver, first, second, cuda, other, none = self.ask(DRIVER)
+        self.assertEqual(provider, "provider library: none: the library was built for the CPU")
         self.assertEqual(driver, "driver: up to CUDA 13.1")
-        self.assertEqual([first, second], ["gpu: cuda:0: Abacus 40, 8.0 GB", "gpu: cuda:1: Abacus 41, 24.5 GB"])
+        # How much is free is told where it takes no context of its own.
+        self.assertEqual([first, second], ["gpu: cuda:0: Abacus 40, 8.0 GiB", "gpu: cuda:1: Abacus 41, 24.0 GiB, of which 1.5 GiB free"])
         for line, number in ((cuda, 0), (other, 1)):
             self.assertRegex(line, f"device = 'cuda:{number}': missing: an ONNX Runtime built for CUDA .*pip install 'onnxruntime-gpu.*; or use device := 'cpu'")
         self.assertRegex(none, "missing: a GPU 2: the driver shows 2, counted from 0; and an ONNX Runtime built for CUDA")
-        self.assertEqual(trained_on, "cpu")
+        # Once by cofi_info, once by each training that named a GPU; every context that was begun is ended.
+        self.assertEqual(self.told(), ["init", "retain", "release", "init", "init", "init"])
+
+    def test_auto_asks_no_driver_where_it_would_not_help(self):
+        self.assertEqual(self.ask(DRIVER, what=AUTO), ["cpu"])
+        self.assertEqual(self.told(), [])
 
     def test_a_driver_that_fails_is_told_in_its_own_words(self):
-        driver, cuda, *_ = self.ask(DRIVER, "-DCODE=100")
+        _, driver, cuda, *_ = self.ask(DRIVER, code=100)
         self.assertRegex(driver, r"driver: none: .*cuInit failed: CUDA_ERROR_NO_DEVICE \(100\)")
         self.assertRegex(cuda, r"missing: NVIDIA's driver \(.*CUDA_ERROR_NO_DEVICE \(100\)\): install .*; and an ONNX Runtime built for CUDA")
 
+    def test_memory_that_is_not_told_is_unknown(self):
+        *_, second, _, _, _ = self.ask(DRIVER, memory=2)
+        self.assertRegex(second, r"cuda:1: Abacus 41, 24.0 GiB, of which an unknown part is free: .*cuMemGetInfo_v2 failed: CUDA_ERROR_OUT_OF_MEMORY \(2\)")
+        self.assertEqual(self.told()[:3], ["init", "retain", "release"])
+        # A driver older than a function.
+        _, _, first, *_ = self.ask(DRIVER.replace("GetState", "GetNoState"))
+        self.assertRegex(first, "cuda:0: Abacus 40, 8.0 GiB, of which an unknown part is free: .* has no function cuDevicePrimaryCtxGetState")
+
     def test_what_is_no_driver_is_none(self):
-        driver, *_, trained_on = self.ask("int other(void) { return 0; }")
-        self.assertEqual((driver, trained_on), ("driver: none: libcuda.so.1 has no function cuInit", "cpu"))
+        self.assertEqual(self.ask("int other(void) { return 0; }")[1], "driver: none: libcuda.so.1 has no function cuInit")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::shelf::tests::As;
-use super::{Batches, Dataset, DatasetBuilder, Split, WorkingScale};
+use super::{Batches, Dataset, DatasetBuilder, EpochOrder, Split, WorkingScale};
 use crate::ids::{Id, IdKind};
 use crate::rng::Rng;
 
@@ -30,24 +30,36 @@ fn dataset(fits_cache: usize) -> Dataset {
 }
 
 /// The mean squared error on the training ratings while they are learned from, and on the held out ones behind it, of each epoch
-/// of plain gradient descent.
-fn curve(dataset: &Dataset, batch_size: usize, seed: u64) -> Vec<(f64, f64)> {
+/// of plain gradient descent. The order is one of [`Batches`], or else one of [`EpochOrder`].
+fn curve(dataset: &Dataset, batch_size: usize, seed: u64, resident: bool) -> Vec<(f64, f64)> {
     let mut rng = Rng::new(9);
     let mut table = |n: usize| (0..n).map(|_| std::array::from_fn(|_| rng.normal(0.1))).collect::<Vec<[f64; K]>>();
     let (mut users, mut items) = (table(dataset.users.len()), table(dataset.items.len()));
     let product = |p: &[f64; K], q: &[f64; K]| p.iter().zip(q).map(|(p, q)| p * q).sum::<f64>();
     let scale = WorkingScale { origin: 0.0, factor: 1.0 };
     let mut batches = Batches::new(Arc::clone(&dataset.train), batch_size, scale, Rng::new(seed));
+    let mut order = EpochOrder::new(&dataset.train, Rng::new(seed));
+    let ratings: Vec<_> = dataset.train.iter().map(|(user, item, value)| (user.index(), item.index(), value)).collect();
     (0..6)
         .map(|_| {
             let mut train = 0.0;
-            batches.start_epoch();
-            while let Some(batch) = batches.next_batch() {
-                let rows = || batch.users.iter().zip(batch.items).map(|(&user, &item)| (user as usize, item as usize));
+            let mut epoch = Vec::with_capacity(ratings.len());
+            if resident {
+                order.shuffle();
+                epoch.extend((0..ratings.len()).map(|place| ratings[order.places().rating(place)]));
+            } else {
+                batches.start_epoch();
+                while let Some(batch) = batches.next_batch() {
+                    let pairs = batch.users.iter().zip(batch.items).zip(batch.ratings);
+                    epoch.extend(pairs.map(|((&user, &item), &rating)| (user as usize, item as usize, rating)));
+                }
+            }
+            for batch in epoch.chunks(batch_size) {
+                let rows = || batch.iter().map(|&(user, item, _)| (user, item));
                 // All gradients of a batch are of the factors before it.
-                let errors: Vec<f64> = rows()
-                    .zip(batch.ratings)
-                    .map(|((user, item), &rating)| f64::from(rating) - product(&users[user], &items[item]))
+                let errors: Vec<f64> = batch
+                    .iter()
+                    .map(|&(user, item, rating)| f64::from(rating) - product(&users[user], &items[item]))
                     .collect();
                 let before: Vec<_> = rows().map(|(user, item)| (users[user], items[item])).collect();
                 for (((user, item), error), (p, q)) in rows().zip(&errors).zip(before) {
@@ -83,18 +95,19 @@ fn moments(curves: &[Vec<(f64, f64)>], epoch: usize, of: impl Fn((f64, f64)) -> 
 fn the_loss_goes_down_as_with_a_full_shuffle() {
     let (full, dealt) = (dataset(usize::MAX), dataset(0));
     assert!(!full.train.is_dealt && dealt.train.is_dealt);
-    for batch_size in [64, 1_000] {
-        let curves = |dataset: &Dataset| -> Vec<_> {
-            (0..N_SEEDS as u64).map(|seed| curve(dataset, batch_size, 5 + seed)).collect()
+    for (batch_size, resident) in [(64, false), (1_000, false), (64, true), (1_000, true)] {
+        let curves = |dataset: &Dataset, resident| -> Vec<_> {
+            (0..N_SEEDS as u64).map(|seed| curve(dataset, batch_size, 5 + seed, resident)).collect()
         };
-        let (full, dealt) = (curves(&full), curves(&dealt));
+        let (full, dealt) = (curves(&full, false), curves(&dealt, resident));
         for epoch in 0..6 {
             for of in [|point: (f64, f64)| point.0, |point: (f64, f64)| point.1] {
                 let ((full, full_variance), (dealt, dealt_variance)) =
                     (moments(&full, epoch, of), moments(&dealt, epoch, of));
                 // No further apart than seeds are: where the loss falls fastest, those differ by some percent.
                 let deviation = ((full_variance + dealt_variance) / N_SEEDS as f64).sqrt();
-                let place = format!("batch {batch_size}, epoch {epoch}: {dealt}, not {full} within {deviation}");
+                let place =
+                    format!("batch {batch_size}, {resident}, epoch {epoch}: {dealt}, not {full} within {deviation}");
                 assert!((dealt - full).abs() < 4.0 * deviation + 0.001 * full, "{place}");
                 // In the end they are hardly apart at all.
                 assert!(epoch < 5 || (dealt / full - 1.0).abs() < 0.01, "{place}");

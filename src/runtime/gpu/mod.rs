@@ -1,13 +1,17 @@
-//! What a GPU needs besides ONNX Runtime: whether it is there, and how it is got where it is not.
+//! What a GPU needs besides ONNX Runtime: whether it is there, and how it is got where it is not; and its memory.
 
 mod driver;
+mod placed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use libloading::Library;
 
+use crate::error::Result;
+
 pub use driver::{Driver, Gpu};
+pub use placed::check_placement;
 
 /// How CUDA's own libraries are got with ONNX Runtime's build for CUDA.
 pub(super) const GET_BUILD: &str = "pip install 'onnxruntime-gpu[cuda,cudnn]', and name its onnxruntime/capi/libonnxruntime.so.* with SET cofi_onnxruntime \
@@ -15,9 +19,9 @@ pub(super) const GET_BUILD: &str = "pip install 'onnxruntime-gpu[cuda,cudnn]', a
                                     all into one folder)";
 
 /// Everything that surely keeps a GPU from being used, each with the way to get it; `has_provider` is whether the library was built for CUDA.
-pub(super) fn missing(library: &Path, has_provider: bool, index: u32) -> Vec<String> {
+pub(super) fn missing(driver: &Result<Driver>, library: &Path, has_provider: bool, index: u32) -> Vec<String> {
     let mut missing = Vec::new();
-    match Driver::ask() {
+    match driver {
         Err(reason) => missing.push(format!(
             "NVIDIA's driver ({reason}): install the one of your GPU (Debian: apt-get install nvidia-driver, Ubuntu: ubuntu-drivers install), \
              or start the container with --gpus all"
@@ -27,7 +31,7 @@ pub(super) fn missing(library: &Path, has_provider: bool, index: u32) -> Vec<Str
         }
         Ok(_) => {}
     }
-    let provider = library.with_file_name(provider_name());
+    let provider = provider_file(library);
     if !has_provider {
         missing.push(format!("an ONNX Runtime built for CUDA ({} is for the CPU): {GET_BUILD}", library.display()));
     } else if !provider.is_file() {
@@ -36,8 +40,27 @@ pub(super) fn missing(library: &Path, has_provider: bool, index: u32) -> Vec<Str
     missing
 }
 
-fn provider_name() -> &'static str {
-    if cfg!(windows) { "onnxruntime_providers_cuda.dll" } else { "libonnxruntime_providers_cuda.so" }
+/// Where the part of ONNX Runtime lies that computes with CUDA, if it is there.
+pub(super) fn provider_file(library: &Path) -> PathBuf {
+    library.with_file_name(match cfg!(windows) {
+        true => "onnxruntime_providers_cuda.dll",
+        false => "libonnxruntime_providers_cuda.so",
+    })
+}
+
+/// Whether a message, of ONNX Runtime's or of CUDA's libraries, says that a GPU has no memory left.
+///
+/// The arena's (`Failed to allocate memory for requested buffer of size ...`), the driver's (`CUDA failure 2: out of memory`), those of cuBLAS and
+/// cuDNN (`CUBLAS_STATUS_ALLOC_FAILED`), and calls of `cudaMalloc` that are named as such.
+pub fn is_out_of_memory(message: &str) -> bool {
+    const SIGNS: [&str; 5] = [
+        "Failed to allocate memory",
+        "out of memory",
+        "STATUS_ALLOC_FAILED",
+        "cudaMalloc",
+        "cudaErrorMemoryAllocation",
+    ];
+    SIGNS.iter().any(|sign| message.contains(sign))
 }
 
 /// The library that the system's loader did not find, by its own message: `libcublas.so.13: cannot open shared object file`.
@@ -77,6 +100,23 @@ fn places(onnxruntime: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_gpu_without_memory_is_told_from_other_failures() {
+        for message in [
+            "Failed to allocate memory for requested buffer of size 5368709120",
+            "CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size)",
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+        ] {
+            assert!(is_out_of_memory(message), "{message}");
+        }
+        for message in
+            ["CUDA failure 999: unknown error", "feed user: expected 64 values", "CUDNN_STATUS_NOT_SUPPORTED"]
+        {
+            assert!(!is_out_of_memory(message), "{message}");
+        }
+    }
 
     #[test]
     fn the_loader_names_what_it_did_not_find() {
@@ -92,7 +132,8 @@ mod tests {
     #[test]
     fn the_build_for_the_cpu_and_a_missing_provider_are_told_apart() {
         let library = Path::new("/nowhere/libonnxruntime.so");
-        let last = |has_provider| missing(library, has_provider, 0).pop().unwrap_or_default();
+        let none = Err(Error::new("it is not there"));
+        let last = |has_provider| missing(&none, library, has_provider, 0).pop().unwrap_or_default();
         assert!(last(false).starts_with("an ONNX Runtime built for CUDA (/nowhere/libonnxruntime.so is for the CPU)"));
         assert!(
             last(true).starts_with("/nowhere/libonnxruntime_providers_cuda.so, which belongs beside") || cfg!(windows)

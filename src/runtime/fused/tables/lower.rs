@@ -8,8 +8,7 @@ use crate::runtime::fused::tables::operators::{LEARN, NUMBER, READ, WHOLE};
 use crate::runtime::fused::tables::recognise::{Column, Tables, Whole};
 use crate::runtime::onnx::{self, LOSS, lower_part, model_proto, next_name};
 use crate::runtime::proto::{
-    DimensionProto, FLOAT, INT32, NodeProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto, integer_attribute,
+    FLOAT, INT32, NodeProto, OperatorSetIdProto, ValueInfoProto, integer_attribute, named_dimension, value_info_proto,
 };
 
 /// The input of the number of a step.
@@ -146,7 +145,5 @@ fn node(operator: &str, number: usize, input: Vec<String>, output: Vec<String>) 
 
 /// A list of numbers, however long.
 fn value(name: &str, elem_type: i32) -> ValueInfoProto {
-    let dim = vec![DimensionProto { dim_value: None, dim_param: Some(format!("size of {name}")) }];
-    let tensor_type = TensorTypeProto { elem_type: Some(elem_type), shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    value_info_proto(name, elem_type, vec![named_dimension(&format!("size of {name}"))])
 }

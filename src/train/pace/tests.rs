@@ -1,0 +1,171 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::error::Error;
+use crate::graph::{Engine, Evaluator, Feed, Graph, Interpreter, NodeId, Program, Step};
+use crate::ids::{Id, IdKind};
+use crate::ratings::{Dataset, DatasetBuilder, Split};
+use crate::train::{OptionValue, Options, TrainConfig};
+
+/// A clock that only moves when something is computed, in microseconds.
+type Clock = Arc<AtomicU64>;
+
+/// The interpreter, that takes as long as it says.
+struct Timed {
+    clock: Clock,
+    compile: u64,
+    first_step: u64,
+    step: u64,
+    fails_at: Option<u32>,
+}
+
+struct TimedProgram {
+    inner: Box<dyn Program>,
+    clock: Clock,
+    first_step: u64,
+    step: u64,
+    fails_at: Option<u32>,
+    n: u32,
+}
+
+impl Engine for Timed {
+    fn device(&self) -> &str {
+        "timed"
+    }
+
+    fn compile(&self, step: &Step, initial: &[(String, Vec<f32>)], batch: usize) -> Result<Box<dyn Program>> {
+        self.clock.fetch_add(self.compile, Ordering::Relaxed);
+        Ok(Box::new(TimedProgram {
+            inner: Interpreter.compile(step, initial, batch)?,
+            clock: Arc::clone(&self.clock),
+            first_step: self.first_step,
+            step: self.step,
+            fails_at: self.fails_at,
+            n: 0,
+        }))
+    }
+
+    fn evaluator(&self, _: &Graph, _: NodeId, _: &[(String, Vec<f32>)]) -> Result<Box<dyn Evaluator>> {
+        Err(Error::new("not here"))
+    }
+}
+
+impl Program for TimedProgram {
+    fn step(&mut self, feeds: &[Feed<'_>]) -> Result<f32> {
+        if self.fails_at == Some(self.n) {
+            return Err(Error::new("out of memory"));
+        }
+        let time = if self.n == 0 { self.first_step } else { self.step };
+        self.n += 1;
+        self.clock.fetch_add(time, Ordering::Relaxed);
+        self.inner.step(feeds)
+    }
+
+    fn state(&self, name: &str) -> Result<Vec<f32>> {
+        self.inner.state(name)
+    }
+}
+
+/// 40 training ratings in batches of 10: 4 steps an epoch.
+fn dataset() -> Arc<Dataset> {
+    let mut builder = DatasetBuilder::new(IdKind::Integer, IdKind::Integer, Split::Pairs { fraction: 0.0, seed: 1 });
+    for pair in 0..40 {
+        builder.push_row(Some(Id::Integer(pair % 8)), Some(Id::Integer(pair / 8)), Some((pair % 5) as f64)).unwrap();
+    }
+    Arc::new(builder.finish().unwrap())
+}
+
+/// What a choice among two engines is, and how many steps each took.
+struct Choice {
+    place: Place,
+    seconds: f64,
+    asked_for_gpu: bool,
+}
+
+/// Milliseconds: (to compile, the first step, a step) of each.
+fn choose(epochs: i64, cpu: (u64, u64, u64), gpu: Option<(u64, u64, u64)>, fails_at: Option<u32>) -> Choice {
+    let given = [
+        ("n_factors", OptionValue::Integer(2)),
+        ("epochs", OptionValue::Integer(epochs)),
+        ("batch_size", OptionValue::Integer(10)),
+    ];
+    let config = TrainConfig::take(&mut Options::new(given.into_iter().collect())).unwrap();
+    let (clock, dataset) = (Clock::default(), dataset());
+    let begin = |(compile, first_step, step): (u64, u64, u64), fails_at| {
+        let ms = |n: u64| n * 1000;
+        let engine = Timed {
+            clock: Arc::clone(&clock),
+            compile: ms(compile),
+            first_step: ms(first_step),
+            step: ms(step),
+            fails_at,
+        };
+        Training::new(config.clone(), Arc::clone(&dataset), Arc::new(engine), None)
+    };
+    let now = || clock.load(Ordering::Relaxed) as f64 / 1e6;
+    let mut asked_for_gpu = false;
+    let place = faster_place(
+        (epochs as u32, dataset.train.len()),
+        &now,
+        || begin(cpu, None),
+        || {
+            asked_for_gpu = true;
+            gpu.and_then(|gpu| begin(gpu, fails_at).ok())
+        },
+    );
+    Choice { place: place.unwrap(), seconds: now(), asked_for_gpu }
+}
+
+#[test]
+fn the_decision_from_numbers() {
+    let pace = |begin, step| Pace { begin, step };
+    // 4 seconds are no reason, more are.
+    assert!(!is_worth_a_gpu(pace(0.0, 0.004), 1000.0) && is_worth_a_gpu(pace(0.0, 0.0041), 1000.0));
+    assert!(is_worth_a_gpu(pace(3.0, 0.0011), 1000.0));
+    assert!(!is_worth_a_gpu(pace(0.0, f64::NAN), 1000.0) && !is_worth_a_gpu(pace(0.0, f64::INFINITY), 1000.0));
+    // The step decides where there are many, what it takes to begin where there are few.
+    let (cpu, gpu) = (pace(0.1, 0.010), pace(2.0, 0.001));
+    assert_eq!(
+        [100.0, 211.0, 212.0, 1e6].map(|n| faster(cpu, gpu, n)),
+        [Place::Cpu, Place::Cpu, Place::Gpu, Place::Gpu]
+    );
+    assert_eq!(faster(cpu, cpu, 1e6), Place::Cpu);
+    assert_eq!(faster(cpu, pace(f64::NAN, 0.0), 1e6), Place::Cpu);
+}
+
+#[test]
+fn a_short_training_never_asks_for_a_gpu() {
+    // 4 x 100 steps of 9 ms. What the first step takes besides does not count.
+    let found = choose(100, (10, 5_000, 9), Some((0, 0, 0)), None);
+    assert_eq!((found.place, found.asked_for_gpu), (Place::Cpu, false));
+    // Three steps are enough to know.
+    assert!((found.seconds - (0.010 + 5.0 + 3.0 * 0.009)).abs() < 1e-9, "{}", found.seconds);
+}
+
+#[test]
+fn the_faster_place_is_taken_with_what_it_takes_to_begin() {
+    // 4 x 200 steps of 10 ms are 8 s.
+    let found = choose(200, (10, 10, 10), Some((1_000, 3_000, 1)), None);
+    assert_eq!((found.place, found.asked_for_gpu), (Place::Gpu, true));
+    assert_eq!(choose(200, (10, 10, 10), Some((1_000, 3_000, 9)), None).place, Place::Cpu);
+    assert_eq!(choose(200, (10, 10, 10), Some((8_000, 1, 1)), None).place, Place::Cpu);
+    assert_eq!(choose(200, (10, 10, 10), Some((10, 10, 11)), None).place, Place::Cpu);
+    assert_eq!(choose(200, (10, 10, 10), None, None).place, Place::Cpu);
+}
+
+#[test]
+fn a_trial_ends_in_time() {
+    // 30 steps of 10 ms beside those of the first epoch, which is short; of 2 s, one.
+    let found = choose(200, (0, 0, 10), None, None);
+    assert!((found.seconds - 0.33).abs() < 0.0101, "{}", found.seconds);
+    let found = choose(200, (0, 2_000, 2_000), None, None);
+    assert!((found.seconds - 4.0).abs() < 1e-9, "{}", found.seconds);
+}
+
+#[test]
+fn a_gpu_that_fails_is_not_taken() {
+    for fails_at in [0, 1, 4] {
+        assert_eq!(choose(200, (10, 10, 10), Some((10, 10, 1)), Some(fails_at)).place, Place::Cpu);
+    }
+}
