@@ -3,8 +3,10 @@
 //! The modules stand in the order in which data flows through them, and each imports only from modules above it.
 //! `ARCHITECTURE.md` tells why.
 
-pub mod ending;
 pub mod error;
+
+pub mod ending;
+
 pub mod rng;
 
 pub mod kernels;
