@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use ort::ep::{self, ExecutionProvider};
 
+use crate::ending::Call;
 use crate::error::{Error, Result, quoted};
 use crate::graph::{Dim, Engine, Graph, Shape, Step};
 use crate::runtime::gpu::{self, Driver};
@@ -130,7 +131,7 @@ pub fn provider_library(library: &Library) -> Option<PathBuf> {
 }
 
 fn has_provider() -> bool {
-    ep::CUDA::is_available().unwrap_or(false)
+    Call::begin().is_ok_and(|_call| ep::CUDA::is_available().unwrap_or(false))
 }
 
 /// ONNX Runtime numbers devices with a C `int`.
