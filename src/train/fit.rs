@@ -197,18 +197,19 @@ impl Training {
             return Ok(());
         }
         let constant = if self.config.mean { train.mean() } else { self.plan.scale.rating_value(0.0) };
-        let of_epoch = stored.train_loss * per_rating;
-        let error = stored.valid.map_or(of_epoch, |valid| of_epoch.min(valid.rmse.powi(2)));
-        let Some(mut reason) = sense::missing(error, constant, train) else { return Ok(()) };
-        if stored.valid.is_none() {
-            // The loss of an epoch has its bad beginning in it, and penalties.
-            let mut predictor = predictor(self.embeddings()?, || Ok(Arc::clone(&self.engine)))?;
-            match sense::missing(sense::error_on(&mut predictor, train)?, constant, train) {
-                Some(of_model) => reason = of_model,
-                None => return Ok(()),
+        let Some(reason) = sense::missing(stored.train_loss * per_rating, constant, train) else { return Ok(()) };
+        // The loss of an epoch has its bad beginning in it, and penalties: the model itself has the last word.
+        let error = match stored.valid {
+            Some(valid) => valid.rmse.powi(2),
+            None => {
+                let mut predictor = predictor(self.embeddings()?, || Ok(Arc::clone(&self.engine)))?;
+                sense::error_on(&mut predictor, train)?
             }
+        };
+        match sense::missing(error, train.mean(), train) {
+            Some(_) => Err(diverged(stored.epoch, &self.config, &reason)),
+            None => Ok(()),
         }
-        Err(diverged(stored.epoch, &self.config, &reason))
     }
 
     /// Takes steps as an epoch does, at a rate at which nothing is learned, epoch after epoch, until `is_enough` says so: it is told after each part of

@@ -4,14 +4,14 @@ use crate::error::{Result, number};
 use crate::ratings::Ratings;
 use crate::score::Predictor;
 
-/// A model that errs so many times more than the constant that it started from, in squared error, has not learned but diverged.
+/// A model that errs so many times more than a constant, in squared error, has not learned but diverged: while it learned, than the one that it
+/// started from; in the end, than the mean.
 const SENSELESS: f64 = 10.0;
 
 /// Ratings that are predicted at a time.
 const AT_A_TIME: usize = 65_536;
 
-/// Why a model with a mean squared error makes no sense, in words; `None` where it does. `constant` is the rating that it started from,
-/// for every pair.
+/// Why a model with a mean squared error makes no sense beside one that predicts `constant` for every pair, in words; `None` where it does.
 pub(super) fn missing(error: f64, constant: f64, train: &Ratings) -> Option<String> {
     let of_constant = mean_of(train, train.values().iter().map(|value| (f64::from(*value) - constant).powi(2)));
     if error <= of_constant * SENSELESS {
