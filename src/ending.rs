@@ -54,11 +54,26 @@ pub fn check() -> Result<()> {
     }
 }
 
+/// Makes a thread wait that would go back to the host with an error while the process is ending, long enough for that: what it would find there
+/// may be destroyed already.
+pub fn stay_out() {
+    if check().is_err() {
+        thread::sleep(PATIENCE);
+    }
+}
+
+/// Says, before the first of them, that calls are those of this process: those that were under way in one that it was forked from never end here.
+pub fn begin_process() {
+    let before = PROCESS.swap(process::id(), Ordering::SeqCst);
+    if before != 0 && before != process::id() {
+        CALLS.store(0, Ordering::SeqCst);
+    }
+}
+
 /// Has the end of the process wait for calls, before the globals are destroyed that have been made until now. Those of a library may be made as
 /// late as when they are first needed, so this is said again after that: a process that ends while its first session is being made may
 /// still crash.
 pub fn wait_at_exit() {
-    PROCESS.store(process::id(), Ordering::SeqCst);
     // SAFETY: the handler is a plain function of this library, which the host never unloads; it does not panic.
     unsafe { libc::atexit(wait_for_calls) };
 }

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use duckdb::ffi;
 
+use crate::ending;
 use crate::error::{Error, Result};
 use crate::runtime::panic_if_asked;
 
@@ -119,6 +120,7 @@ pub fn contain(name: &str, stage: &str, report: impl FnOnce(&CStr), callback: im
         Ok(Err(error)) => chain(&error),
         Err(panic) => format!("cofi failed unexpectedly (please report it): {}", panic_message(panic.as_ref())),
     };
+    ending::stay_out();
     report(&c_string(&message));
 }
 

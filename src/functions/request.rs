@@ -147,15 +147,7 @@ impl Request {
     pub fn check_store(&self, call: &Call<'_>) -> Result<()> {
         let session = call.database.training(call.caller.connection_id)?;
         session.use_search_path(&call.caller.search_path)?;
-        let store = Store::for_model(&session, &self.model)?;
-        if session.attached(store.database())?.is_read_only {
-            return Err(Error::new(format!(
-                "database '{}' is read-only: a model cannot be stored there; open it for writing, or name another attached database \
-                 with model := 'database.name'",
-                store.database()
-            )));
-        }
-        Ok(())
+        Store::writable(&session, &self.model).map(drop)
     }
 
     /// Loads the library, reads the ratings and compiles the training step.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use duckdb::{Connection, ffi, types::Value};
 
+use crate::ending;
 use crate::error::{Error, Result};
 use crate::ratings::Intake;
 use crate::store::cache::ModelCache;
@@ -35,6 +36,8 @@ const AT_EXIT: Duration = Duration::from_secs(1);
 pub struct Database {
     reading: Mutex<Option<Session>>,
     training: Mutex<Option<Session>>,
+    /// Whose threads the connections have: a process forked from it has none of them, and maybe a lock that nobody gives back.
+    process: u32,
     /// The host's numbers of the connections above, to recognise a function called from one of them.
     reading_id: u64,
     training_id: u64,
@@ -51,11 +54,13 @@ impl Database {
     /// # Safety
     /// `handle` is the database handle of a host that is loading this extension right now.
     pub unsafe fn open(handle: ffi::duckdb_database) -> Result<Arc<Self>> {
+        ending::begin_process();
         // SAFETY: the caller's promise, three times.
         let (reading, training, watching) = unsafe { (connect(handle)?, connect(handle)?, connect(handle)?) };
         let pulse = Arc::default();
         let (reading, training) = (Session::new(reading, &pulse)?, Session::new(training, &pulse)?);
         let database = Arc::new(Self {
+            process: std::process::id(),
             reading_id: connection_id(&reading)?,
             training_id: connection_id(&training)?,
             reading: Mutex::new(Some(reading)),
@@ -87,7 +92,7 @@ impl Database {
                 "cofi functions cannot be used in views that stand in for the tables of cofi_store",
             ));
         }
-        Kept::lock(&self.reading)
+        self.lock(&self.reading)
     }
 
     /// The connection for trainings, reading all as of one moment; held while ratings are read and while a model is saved, not in between.
@@ -100,7 +105,16 @@ impl Database {
                 "a table function of cofi cannot be called inside a query that cofi itself reads; store its result in a table first",
             ));
         }
-        Kept::lock(&self.training)
+        self.lock(&self.training)
+    }
+
+    fn lock<'a>(&self, slot: &'a Mutex<Option<Session>>) -> Result<Kept<'a>> {
+        if self.process != std::process::id() {
+            return Err(Error::given_up(
+                "this process was forked from one that had loaded cofi, whose threads it has not; open the database anew in it",
+            ));
+        }
+        Kept::lock(slot)
     }
 
     /// Runs a query on the connection for trainings whose rows the function `__cofi_read` brings to `intake`, on the host's threads

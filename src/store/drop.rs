@@ -13,7 +13,7 @@ use crate::store::session::{Session, text};
 /// # Errors
 /// No such model; a database that cannot be written.
 pub fn drop_model(session: &Kept<'_>, model: &ModelName) -> Result<(Option<i64>, Store)> {
-    let store = Store::for_model(session, model)?;
+    let store = Store::writable(session, model)?;
     if store.is_empty(session) {
         return Err(store.missing(session, &model.name));
     }

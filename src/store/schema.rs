@@ -41,6 +41,22 @@ impl Store {
         }
     }
 
+    /// The same, of a database that can be written.
+    ///
+    /// # Errors
+    /// A database that is not there or read-only.
+    pub fn writable(session: &Session, model: &ModelName) -> Result<Self> {
+        let store = Self::for_model(session, model)?;
+        if session.attached(&store.database)?.is_read_only {
+            return Err(Error::new(format!(
+                "database '{}' is read-only: no model can be stored or dropped there; open it for writing, or name another attached \
+                 database with 'database.model'",
+                store.database
+            )));
+        }
+        Ok(store)
+    }
+
     /// The database.
     pub fn database(&self) -> &str {
         &self.database
@@ -103,9 +119,10 @@ impl Store {
 
     /// What to say when a model is not there.
     pub fn missing(&self, session: &Session, name: &str) -> Error {
-        let known = session
-            .rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new())
-            .unwrap_or_default();
+        let known = match session.rows(&self.sql("SELECT name FROM {store}.models ORDER BY name", &[]), Vec::new()) {
+            Err(error) if error.is_given_up() => return error,
+            known => known.unwrap_or_default(),
+        };
         let names: Vec<_> = known.iter().filter_map(|row| text(row.first()?)).collect();
         if names.contains(&name) {
             return Error::new(format!("model '{name}' was stored in this very moment; run the statement again"));

@@ -5,14 +5,21 @@ use crate::error::{Error, Result, number};
 /// The equal parts that the range of the ratings is cut into.
 const N_BINS: usize = 10_000;
 
-/// Up to one rating of so many is an outlier; of fewer ratings, one.
+/// Up to one rating of so many is an outlier.
 const ONE_OF: usize = 1_000;
+
+/// Where there are few ratings, one of so many, and no more than [`MOST_OF_FEW`].
+const ONE_OF_FEW: usize = 50;
+const MOST_OF_FEW: usize = 20;
 
 /// Fewer ratings have no outliers: there is no telling which of them are the rule.
 const FEWEST: usize = 20;
 
-/// Refuses training ratings that, but for a thousandth or one, lie within two neighbouring ten-thousandths of the range from `lowest` to
-/// `highest`: on the working scale they are all but one number. Where they are of one value, the others are rare events, which can be
+/// Values are one but for noise where they differ by no more than this share of the largest.
+const NOISE: f32 = 1e-5;
+
+/// Refuses training ratings that, but for a thousandth, or a fiftieth where they are few, lie within two neighbouring ten-thousandths of the range from `lowest` to
+/// `highest`: on the working scale they are all but one number. Where they are of one value but for noise, the others are rare events, which can be
 /// learned.
 pub(super) fn check(values: &[f32], (lowest, highest): (f32, f32)) -> Result<()> {
     let origin = f64::from(lowest);
@@ -22,13 +29,14 @@ pub(super) fn check(values: &[f32], (lowest, highest): (f32, f32)) -> Result<()>
     values.iter().for_each(|value| counts[bin(*value)] += 1);
     let pairs = counts.windows(2).map(|pair| pair.iter().sum::<usize>());
     let Some((n_near, first)) = pairs.zip(0..).max_by_key(|(count, _)| *count) else { return Ok(()) };
-    let most_outliers = (values.len() / ONE_OF).max(1);
+    let of_few = (values.len() / ONE_OF_FEW).clamp(1, MOST_OF_FEW);
+    let most_outliers = of_few.max(values.len() / ONE_OF);
     if values.len() < FEWEST || n_near + most_outliers < values.len() {
         return Ok(());
     }
     let near = values.iter().copied().filter(|value| (first..first + 2).contains(&bin(*value)));
     let (least, most) = near.fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), value| (a.min(value), b.max(value)));
-    let has_several_values = least < most;
+    let has_several_values = most - least > NOISE * most.abs().max(least.abs());
     if !has_several_values {
         return Ok(());
     }
@@ -83,6 +91,7 @@ mod tests {
         assert!(check(&stars(1_000), (1.0, 1e6)).is_err());
         // One of few; of fewer, nobody could say which is the rule.
         assert!(checked(&with(stars(19), &[1e6])).is_err());
+        assert!(checked(&with(stars(98), &[1e6, 1e6])).is_err());
         assert!(checked(&with(stars(18), &[1e6, 1e6])).is_ok());
         assert!(checked(&with(stars(18), &[1e6])).is_ok());
     }
@@ -93,6 +102,8 @@ mod tests {
         events.extend([1.0; 10]);
         checked(&events).unwrap();
         checked(&stars(100_000)).unwrap();
+        let noise: Vec<f32> = (0..99).map(|index| 3.0 + (index % 3) as f32 * 1e-6).collect();
+        checked(&with(noise, &[5.0])).unwrap();
         checked(&with(stars(100_000), &[1e3])).unwrap();
         // One more than a thousandth.
         checked(&with(stars(99_899), &[1e6; 101])).unwrap();

@@ -30,7 +30,7 @@ pub const MODULES: [(&str, &str, &str); 17] = [
     ("store", "error, ending, kernels, ids, ratings, score, train", "duckdb, arrow, libc"),
     (
         "functions",
-        "error, ids, ratings, graph, score, model, metrics, evaluation, report, train, runtime, store",
+        "error, ending, ids, ratings, graph, score, model, metrics, evaluation, report, train, runtime, store",
         "duckdb",
     ),
     ("extension", "error, functions, store", "duckdb"),
