@@ -71,7 +71,7 @@ impl Placing<'_> {
             || {
                 let device = DeviceRequest::Auto.resolve(self.library).ok().filter(|device| *device != Device::Cpu)?;
                 gpu = Some(device);
-                Some(begin(device).ok()?.training)
+                Some(move || Some(begin(device).ok()?.training))
             },
         )?;
         match (place, gpu) {
