@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Feed, FeedValues, Order, Program, Resident, Step};
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::provider::Device;
-use crate::runtime::scan::{LOSSES, ORDER, RUN_OFFSETS, RUN_STARTS, STARTS, column_name, lower_order, lower_steps};
+use crate::runtime::scan::{
+    COUNTED, LOSSES, ORDER, RUN_OFFSETS, RUN_STARTS, STARTS, column_name, lower_order, lower_steps,
+};
 use crate::runtime::session::{OnnxEngine, OnnxProgram, failure, useful_threads, wait_for_inputs};
 use crate::runtime::states::tensor_on;
 
@@ -190,6 +192,8 @@ impl Kept {
             }
         }
         binding.bind_input(ORDER, &self.order)?;
+        let counted: Vec<i32> = (0..batch as i32).collect();
+        binding.bind_input(COUNTED, &tensor_on(engine.place(), &single.allocator()?, [batch], &counted)?)?;
         Ok(Run { batch, binding, session, lists: None })
     }
 }
