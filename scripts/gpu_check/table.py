@@ -17,6 +17,9 @@ ROW_BYTES = 2 * FACTORS * 3 * 2 * 4 + 28
 TABLE_BYTES = 32
 
 
+# What cofi chooses for many ratings.
+USUAL_BATCH = 16_384
+
 # The share of the time in which ratings a second are measured; the rest is for 'auto'.
 OF_CELLS = 0.85
 
@@ -28,8 +31,8 @@ class Table:
         self.end, self.end_of_all = begin + OF_CELLS * arguments.seconds, begin + arguments.seconds
         self.n_cells = len(arguments.sizes) * len(arguments.batches)
         self.n_failed = 0
-        # The most ratings a second that the last size had anywhere.
-        self.best = None
+        # Ratings a second in the faster place, of the last size and about the batch that cofi chooses for many ratings.
+        self.usual = None
 
     def run(self):
         """How many measurements of cofi on the device have failed."""
@@ -79,7 +82,7 @@ class Table:
         """What 'auto' chooses for the table that was the last, the largest, as far as the time allows."""
         n = self.connection.execute("SELECT count(*) FROM made").fetchone()[0]
         # Reading and the trials come besides.
-        expected = 10 + 1.5 * n / self.best if self.best else 0
+        expected = 10 + 1.5 * n / self.usual if self.usual else 0
         for epochs in (1, 5):
             if expected > self.end_of_all - time.monotonic():
                 self.say(f"  'auto', all of the ratings, {epochs} epoch(s): no time was left for it")
@@ -92,7 +95,7 @@ class Table:
         users, items = world.make(self.connection, n)
         self.say(f"\n{n:,} made-up ratings of {users:,} users and {items:,} items, {FACTORS} factors, AdamW; ratings a second in millions")
         self.say(f"{'batch':>9}{self.device:>10}{'CPU':>10}{'to CPU':>9}{'of bandwidth':>14}  updates, ratings and steps an epoch")
-        lost, rates = [], {}
+        lost, rates, faster = [], {}, {}
         for batch in self.arguments.batches:
             share = max(0.0, (self.end - time.monotonic()) / max(1, self.n_cells))
             self.n_cells -= 1
@@ -105,15 +108,16 @@ class Table:
                 self.n_failed += 1
                 self.say(f"{batch:>9,}  FAILED {error}")
                 continue
-            rates[batch] = there["rate"]
             here = self.on_cpu(n, (users, items), batch, share / 3)
             self.say(
                 f"{batch:>9,}{millions(there['rate']):>10}{millions(here):>10}{ratio(there['rate'], here):>9}{self.of_bandwidth(there, batch, users + items):>14}"
                 f"  {there['updates']}, {there['n']:,} in {there['steps']:,}"
             )
-            self.best = max(there["rate"], here or 0.0)
+            rates[batch] = there["rate"]
+            faster[batch] = max(there["rate"], here or 0.0)
             if here and not there["rate"] > here:
                 lost.append(batch)
+        self.usual = faster[min(faster, key=lambda batch: abs(batch - USUAL_BATCH))] if faster else None
         self.say(f"  of {len(rates)} sizes of a batch the CPU is faster with {', '.join(f'{batch:,}' for batch in lost) or 'none'}")
         # After cofi: whatever PyTorch does, that is there.
         if self.bandwidth:

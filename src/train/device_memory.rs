@@ -241,14 +241,14 @@ mod tests {
         let check = |given: &[(&'static str, OptionValue)], n_users, n_train| {
             needs(given, Sizes { n_train, n_users, n_items: 5, ..Sizes::default() }).check_counts("cuda:1")
         };
-        let factors = ("n_factors", OptionValue::Integer(64));
-        assert!(check(&[factors.clone()], (1 << 25) - 1, 100).is_ok());
+        let factors = [("n_factors", OptionValue::Integer(64))];
+        assert!(check(&factors, (1 << 25) - 1, 100).is_ok());
         assert_eq!(
-            check(&[factors.clone()], 1 << 25, 100).unwrap_err().to_string(),
+            check(&factors, 1 << 25, 100).unwrap_err().to_string(),
             "device = 'cuda:1': the table of 33554432 users with 64 factors has 2147483648 numbers, more than the 2147483647 that a GPU's operators \
              count; use fewer factors or device := 'cpu'"
         );
-        let full = check(&[factors, ("batch_size", word("full"))], 10, 1 << 25).unwrap_err().to_string();
+        let full = check(&[factors[0].clone(), ("batch_size", word("full"))], 10, 1 << 25).unwrap_err().to_string();
         assert!(
             full.contains("a batch of 33554432 ratings by 64 factors or units")
                 && full.contains("a smaller batch_size"),
