@@ -156,7 +156,7 @@ class Table:
             if wanted < 1.5 * part or seconds <= 0:
                 break
             part = wanted
-        updates = self.connection.execute("SELECT updates FROM cofi_models()").fetchone()[0]
+        updates = self.connection.execute("SELECT updates FROM cofi_models() WHERE model = 'default'").fetchone()[0]
         return {"rate": part / epoch, "n": part, "steps": -(-part // batch), "updates": updates}
 
     def peers(self, users, items):
