@@ -85,17 +85,17 @@ faults: release  ## kills, full disks, eight connections at once, a thousand dat
 fuzz: release  ## bad input with AddressSanitizer: FUZZ_SECONDS (600) for each of three fuzzers, then every edit of stored tables
 	@$(PYTHON3) scripts/fuzz.py
 
-gpu: release  ## build/gpu: cofi with ONNX Runtime for NVIDIA GPUs and CUDA's libraries, in one folder (2.5 GB)
+gpu: release  ## not yet run on a GPU: build/gpu: cofi with ONNX Runtime for NVIDIA GPUs and CUDA's libraries, in one folder (2.5 GB)
 	@$(PYTHON) scripts/gpu.py build/release/cofi.duckdb_extension build/gpu
 
 # Whether there is a driver at all is looked at before gigabytes are fetched.
-gpu-check: release data  ## on a machine with an NVIDIA GPU: results beside the CPU's, memory, speed beside PyTorch (9 minutes, and 10 GB the first time); without one it says so and fails
+gpu-check: release data  ## not yet run on a GPU: on a machine with an NVIDIA GPU: results beside the CPU's, memory, speed beside PyTorch (9 minutes, and 10 GB the first time); without one it says so and fails
 	@$(PYTHON) -c "import ctypes; ctypes.CDLL('libcuda.so.1')" 2>/dev/null || { $(PYTHON) scripts/gpu_check/check.py --part look --folder build/release --data data/ml-100k; exit 1; }
 	@$(MAKE) --no-print-directory gpu configure/venv-peers/done
 	@configure/venv-peers/bin/python scripts/gpu_check/check.py --folder build/gpu --data data/ml-100k --out benches/record
 
 # LEAN=--lean leaves CUDA's libraries to PyTorch's; PIECES=--pieces makes files of at most 60 MB.
-gpu-pack: release data  ## build/gpu-check: the same for a machine with a GPU, PyTorch and no network: copy the folder there and run python3 check.py
+gpu-pack: release data  ## not yet run on a GPU: build/gpu-check: the same for a machine with a GPU, PyTorch and no network: copy the folder there and run python3 check.py
 	@rm -rf build/gpu-check-libraries
 	@$(PYTHON) scripts/gpu.py build/release/cofi.duckdb_extension build/gpu-check-libraries $(LEAN)
 	@$(PYTHON) scripts/gpu_pack.py build/gpu-check-libraries build/gpu-check $(PIECES)

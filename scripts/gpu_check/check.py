@@ -39,19 +39,22 @@ def main():
     connection = world.connect(extension)
     record = Record()
     look(connection, arguments, record.say)
-    n_failed = 1
+    if arguments.part == "look":
+        return
+    record.begin(arguments.out)
+    n_failed = 0
     try:
-        found = Correctness(connection, arguments, record.say).run() if arguments.part in ("correctness", "all") else 0
+        if arguments.part in ("correctness", "all"):
+            n_failed += Correctness(connection, arguments, record.say).run()
         if arguments.part in ("table", "all"):
-            Table(connection, arguments, record.say).run()
-        n_failed = found
-    except Exception as error:
-        record.say(f"it ended early: {error}")
+            n_failed += Table(connection, arguments, record.say).run()
+    except BaseException as error:
+        n_failed += 1
+        record.say(f"it ended early: {error or type(error).__name__}")
         raise
     finally:
         record.say(f"\n{n_failed} check(s) failed")
-        if arguments.part != "look":
-            record.write(arguments.out)
+        print(f"written to {record.path}")
     sys.exit(1 if n_failed else 0)
 
 
@@ -64,7 +67,7 @@ def parsed():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(), help="the folder of the record")
     parser.add_argument("--epochs", type=int, default=5, help="of the trainings that are compared")
     parser.add_argument("--large", type=int, default=1_500_000, help="made-up ratings of which only the error is compared")
-    parser.add_argument("--seconds", type=float, default=360, help="of the table, about")
+    parser.add_argument("--seconds", type=float, default=240, help="of the table, about")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 20_000_000])
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 256, 1024, 4096, 16_384, 65_536, 262_144])
     return parser.parse_args()
@@ -159,22 +162,24 @@ def processor():
 
 
 class Record:
-    """What was said, to be written to a file, too."""
+    """What was said, from some line on in a file, too, line by line: what ends the process takes none of it away."""
 
     def __init__(self):
-        self.lines = []
+        self.lines, self.path = [], None
 
     def say(self, line):
         self.lines.append(line)
         print(line, flush=True)
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(line + "\n")
 
-    def write(self, folder):
+    def begin(self, folder):
         """To a file of its own: one of the same day stays."""
         folder.mkdir(parents=True, exist_ok=True)
         names = [f"{datetime.date.today()}-gpu{suffix}.txt" for suffix in ("", *(f"-{number}" for number in range(2, 100)))]
-        path = next(folder / name for name in names if not (folder / name).exists())
-        path.write_text("\n".join(self.lines) + "\n")
-        print(f"written to {path}")
+        self.path = next(folder / name for name in names if not (folder / name).exists())
+        self.path.write_text("\n".join(self.lines) + "\n")
 
 
 if __name__ == "__main__":

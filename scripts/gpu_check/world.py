@@ -18,14 +18,12 @@ FROM (SELECT i::INTEGER AS place,
 """
 
 
-def connect(extension, threads=None):
+def connect(extension):
     """A database in memory with cofi."""
     import duckdb
 
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     connection.execute("SET enable_progress_bar = false")
-    if threads:
-        connection.execute(f"SET threads = {threads}")
     connection.execute(f"LOAD '{extension}'")
     connection.execute("CREATE MACRO draw(a, b) AS (hash(a::BIGINT, b::BIGINT) >> 11)::DOUBLE / 9007199254740992")
     return connection

@@ -71,7 +71,7 @@ impl Placing<'_> {
             || {
                 let device = DeviceRequest::Auto.resolve(self.library).ok().filter(|device| *device != Device::Cpu)?;
                 gpu = Some(device);
-                Some(begin(device).ok()?.training)
+                Some(move || Some(begin(device).ok()?.training))
             },
         )?;
         match (place, gpu) {
@@ -95,15 +95,19 @@ impl Placing<'_> {
 
     /// Makes sure that the training can fit, before anything is brought there. Where the driver does not say how much is free, an allocation will.
     fn memory_of(&self, device: Device) -> Result<Memory> {
-        let Ok(Some(memory)) = device.memory() else { return Ok(Memory(None)) };
-        let mut config = self.config.clone();
-        if let Some(stored) = self.warm_start {
-            // Where no width is given, the stored one stays.
-            config.n_factors.get_or_insert(stored.embeddings.parts().users.width);
+        if device == Device::Cpu {
+            return Ok(Memory(None));
         }
-        let needs = DeviceNeeds::of(&config, Sizes::of(self.dataset));
+        let stored = self.warm_start.map(|stored| stored.embeddings.parts());
+        let widths = stored.map(|stored| (stored.users.width, stored.items.width));
+        let needs = DeviceNeeds::of(self.config, Sizes::of(self.dataset), widths);
+        let Ok(Some(memory)) = device.memory() else {
+            needs.check_counts(&device.to_string())?;
+            return Ok(Memory(None));
+        };
         let room = Room { device: device.to_string(), name: memory.name, free: memory.free, total: memory.total };
         needs.check(&room)?;
+        needs.check_counts(&room.device)?;
         Ok(Memory(Some((needs, room))))
     }
 }
@@ -116,7 +120,8 @@ mod tests {
     #[test]
     fn need_and_size_are_told_where_memory_is_what_lacks() {
         let config = TrainConfig::take(&mut Options::new(Default::default())).unwrap();
-        let needs = DeviceNeeds::of(&config, Sizes { n_train: 1000, n_users: 10, n_items: 10, ..Sizes::default() });
+        let needs =
+            DeviceNeeds::of(&config, Sizes { n_train: 1000, n_users: 10, n_items: 10, ..Sizes::default() }, None);
         let room = Room { device: "cuda:1".to_owned(), name: "Abacus".to_owned(), free: 1 << 30, total: 8 << 30 };
         let (gpu, cpu) = (Memory(Some((needs, room))), Memory(None));
         let error = || {

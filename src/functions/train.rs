@@ -130,12 +130,13 @@ fn stored_now(request: &Request, call: &Execution) -> Result<Option<ModelVersion
 }
 
 fn save(request: &Request, call: &Execution, running: &Running) -> Result<()> {
-    let Begun { training, dataset, library, .. } = &running.begun;
+    let Begun { training, dataset, library, memory, .. } = &running.begun;
+    let embeddings = training.embeddings().map_err(|error| memory.explain(error))?;
     let model = NewModel {
         spec: &request.spec(training),
         replaces: running.replaces,
         dataset,
-        embeddings: &*training.embeddings()?,
+        embeddings: &embeddings,
         history: &running.history,
         stored_epoch: training.stored_epoch(),
         seed: request.config.seed,

@@ -8,9 +8,9 @@ use crate::rng::Rng;
 ///
 /// Ratings in order are all shuffled, as [`Batches`](super::Batches) shuffles them: the same generator gives the same order. Ratings that
 /// were dealt when they were read are taken in runs of 64 neighbours. An epoch draws an order of the runs, and for each run the rating that
-/// comes first; then it goes 64 times over the runs, and takes of each the next rating, the first one after the last. So every rating is as
+/// comes first; then it goes 64 times over the runs, and takes of each the next rating, the first one after the last. So every rating of a run is as
 /// likely at any place, neighbours are as far apart as there are runs, and the numbers drawn are a 32nd of the ratings. The loss goes down
-/// as with a full shuffle (`curve/tests.rs`).
+/// as with a full shuffle (`curve/tests.rs`). Up to 63 ratings, which fill no run, are the last of every epoch, in their own order.
 #[derive(Debug)]
 pub struct EpochOrder {
     n_ratings: usize,

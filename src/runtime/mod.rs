@@ -27,6 +27,7 @@ mod resident;
 mod scan;
 mod session;
 mod states;
+mod trial;
 
 pub use export::{IdInput, Keys, OnnxFile};
 pub use forced::panic_if_asked;
@@ -36,3 +37,4 @@ pub use onnx::lower;
 pub use provider::{Device, DeviceMemory, DeviceRequest, provider_library, usable_devices};
 pub use recognise::{Factorisation, StepRule, recognise};
 pub use session::{OnnxEngine, Operators};
+pub use trial::try_engine;

@@ -8,8 +8,10 @@ use crate::error::{Error, Result};
 use crate::graph::{Feed, FeedValues, Order, Program, Resident, Step};
 use crate::runtime::float_mode::SubnormalsAreZero;
 use crate::runtime::provider::Device;
-use crate::runtime::scan::{LOSSES, ORDER, RUN_OFFSETS, RUN_STARTS, STARTS, column_name, lower_order, lower_steps};
-use crate::runtime::session::{OnnxEngine, OnnxProgram, failure, useful_threads};
+use crate::runtime::scan::{
+    COUNTED, LOSSES, ORDER, RUN_OFFSETS, RUN_STARTS, STARTS, column_name, lower_order, lower_steps,
+};
+use crate::runtime::session::{OnnxEngine, OnnxProgram, failure, useful_threads, wait_for_inputs};
 use crate::runtime::states::tensor_on;
 
 /// A step by stock operators, and ratings that it can be taken over.
@@ -101,7 +103,7 @@ impl Resident for ResidentProgram {
                     let session = self.engine.session(&lower_order(length, n_ratings), 1, device, true);
                     kept.by_runs = Some(session.map_err(failed)?);
                 }
-                kept.work_out_order(starts, offsets)
+                kept.work_out_order(starts, offsets, device)
             }
         }
         .map_err(failed)?;
@@ -164,7 +166,7 @@ impl Kept {
         }
     }
 
-    fn work_out_order(&mut self, starts: &[i32], offsets: &[i32]) -> ort::Result<()> {
+    fn work_out_order(&mut self, starts: &[i32], offsets: &[i32], device: Device) -> ort::Result<()> {
         let Some(session) = &mut self.by_runs else { return Ok(()) };
         let mut binding = session.create_binding()?;
         for (name, values) in [(RUN_STARTS, starts), (RUN_OFFSETS, offsets)] {
@@ -172,6 +174,7 @@ impl Kept {
             binding.bind_input(name, &here)?;
         }
         binding.bind_output(ORDER, &mut self.order)?;
+        wait_for_inputs(&binding, device)?;
         session.run_binding(&binding)?;
         Ok(())
     }
@@ -189,6 +192,8 @@ impl Kept {
             }
         }
         binding.bind_input(ORDER, &self.order)?;
+        let counted: Vec<i32> = (0..batch as i32).collect();
+        binding.bind_input(COUNTED, &tensor_on(engine.place(), &single.allocator()?, [batch], &counted)?)?;
         Ok(Run { batch, binding, session, lists: None })
     }
 }
@@ -207,6 +212,7 @@ impl Run {
         // On the CPU the session reads the lists themselves; elsewhere binding is what copies them there.
         if is_new || device != Device::Cpu {
             lists.bind(&mut self.binding)?;
+            wait_for_inputs(&self.binding, device)?;
         }
         let _mode = SubnormalsAreZero::on_this_thread();
         self.session.run_binding(&self.binding)?;

@@ -8,8 +8,8 @@
 use crate::graph::{Dim, Node, NodeId, Op, Step};
 use crate::runtime::onnx::{LOSS, element_type, lower_body, model_bytes, next_name, value_info};
 use crate::runtime::proto::{
-    GraphProto, INT32, INT64, NodeProto, ValueInfoProto, graph_attribute, integer_attribute, named_dimension,
-    node_proto, tensor, value_info_proto,
+    DimensionProto, GraphProto, INT32, INT64, NodeProto, ValueInfoProto, graph_attribute, integer_attribute,
+    named_dimension, node_proto, tensor, value_info_proto,
 };
 
 /// The input of the place at which each step begins: `[T]`.
@@ -18,6 +18,8 @@ pub const STARTS: &str = "#starts";
 pub const ORDER: &str = "#order";
 /// The output of the losses: `[T]`.
 pub const LOSSES: &str = "#losses";
+/// The input of 0, 1 and so on, a number for each rating of a batch: `[B]`.
+pub const COUNTED: &str = "#counted";
 /// The inputs of [`lower_order`]: the first rating of each run, and which of its ratings comes first.
 pub const RUN_STARTS: &str = "#run_starts";
 /// See [`RUN_STARTS`].
@@ -29,7 +31,7 @@ pub fn column_name(input: &str) -> String {
 }
 
 /// The bytes of the model that takes `T` steps of `batch` ratings. Its inputs are the states under their names, the scalars as lists under
-/// theirs, [`STARTS`], [`ORDER`] and the columns; its outputs [`LOSSES`] and the states after the last step, named as those of a step.
+/// theirs, [`STARTS`], [`ORDER`], [`COUNTED`] and the columns; its outputs [`LOSSES`] and the states after the last step, named as those of a step.
 pub fn lower_steps(step: &Step, batch: usize) -> Vec<u8> {
     model_bytes(steps_proto(step, batch))
 }
@@ -37,7 +39,7 @@ pub fn lower_steps(step: &Step, batch: usize) -> Vec<u8> {
 /// The bytes of the body alone, as a model of its own: one step whose nodes ONNX Runtime places as it does in the body.
 pub fn lower_flat(step: &Step, batch: usize) -> Vec<u8> {
     let mut body = body_proto(step, batch);
-    body.input.extend(around(step));
+    body.input.extend(around(step, batch));
     model_bytes(body)
 }
 
@@ -62,7 +64,7 @@ pub(super) fn steps_proto(step: &Step, batch: usize) -> GraphProto {
         proto.input.push(value_info_proto(name, element, vec![named_dimension("T")]));
         read.push(name.to_owned());
     }
-    proto.input.extend(around(step));
+    proto.input.extend(around(step, batch));
     let losses = vec![named_dimension("T")];
     proto.output.push(value_info_proto(LOSSES, element_type(step.graph.node(step.loss).element), losses));
     written.push(LOSSES.to_owned());
@@ -88,10 +90,9 @@ fn body_proto(step: &Step, batch: usize) -> GraphProto {
     let own = states(step).chain(scalars(step)).map(|(name, node)| value_info(&inner(name), node));
     body.input = own.chain([start]).collect();
 
-    let [places, ratings, counted] = ["#places", "#ratings", "#counted"];
-    body.initializer.push(counting(counted, &[batch as i64]));
+    let [places, ratings] = ["#places", "#ratings"];
     let mut look_ups = vec![
-        node_proto("Add", &[counted, &inner(STARTS)], places, vec![]),
+        node_proto("Add", &[COUNTED, &inner(STARTS)], places, vec![]),
         node_proto("Gather", &[ORDER, places], ratings, vec![]),
     ];
     look_ups.extend(
@@ -108,12 +109,13 @@ pub(super) fn order_proto(length: usize, n_ratings: usize) -> GraphProto {
     let list = |name| value_info_proto(name, INT32, vec![named_dimension("R")]);
     let rest_first = (n_runs * length) as i32;
     let rest_bytes: Vec<u8> = (rest_first..n_ratings as i32).flat_map(i32::to_le_bytes).collect();
+    let counted_bytes: Vec<u8> = (0..length as i32).flat_map(i32::to_le_bytes).collect();
     let mut proto = GraphProto {
         name: Some("order".to_owned()),
         input: vec![list(RUN_STARTS), list(RUN_OFFSETS)],
         output: vec![value_info_proto(ORDER, INT32, vec![named_dimension("N")])],
         initializer: vec![
-            counting(rounds, &[length as i64, 1]),
+            tensor(rounds, &[length as i64, 1], INT32, &counted_bytes),
             tensor(runs, &[], INT32, &(length as i32).to_le_bytes()),
             tensor(whole, &[1], INT64, &(-1i64).to_le_bytes()),
         ],
@@ -135,17 +137,13 @@ pub(super) fn order_proto(length: usize, n_ratings: usize) -> GraphProto {
 }
 
 /// What the body reads of the graph around it.
-fn around(step: &Step) -> impl Iterator<Item = ValueInfoProto> {
+fn around(step: &Step, batch: usize) -> impl Iterator<Item = ValueInfoProto> {
     let n = || vec![named_dimension("N")];
     let columns =
         columns(step).map(move |(name, node)| value_info_proto(&column_name(name), element_type(node.element), n()));
-    columns.chain([value_info_proto(ORDER, INT32, n())])
-}
-
-/// 0, 1 and so on, in a shape.
-fn counting(name: &str, sizes: &[i64]) -> crate::runtime::proto::TensorProto {
-    let bytes: Vec<u8> = (0..sizes.iter().product::<i64>() as i32).flat_map(i32::to_le_bytes).collect();
-    tensor(name, sizes, INT32, &bytes)
+    // Not a constant: a batch may be all ratings, and a model's size is bounded.
+    let of_batch = vec![DimensionProto { dim_value: Some(batch as i64), dim_param: None }];
+    columns.chain([value_info_proto(ORDER, INT32, n()), value_info_proto(COUNTED, INT32, of_batch)])
 }
 
 /// A name inside the body: what is around it has the name itself.

@@ -117,9 +117,13 @@ impl OnnxEngine {
         let _mode = SubnormalsAreZero::on_this_thread();
         let mut builder = session_builder(self.library, threads)?.with_flush_to_zero()?;
         if let Device::Cuda { index } = device {
-            // TensorFloat-32 would round the factors of matrix products to ten bits.
-            let provider = ep::CUDA::default().with_device_id(index as i32).with_tf32(false).build().error_on_failure();
-            builder = builder.with_execution_providers([provider])?;
+            // TensorFloat-32 would round the factors of matrix products to ten bits. By itself the arena grows by powers of two: of a large training it
+            // would then take up to twice what that needs.
+            let provider = ep::CUDA::default()
+                .with_device_id(index as i32)
+                .with_tf32(false)
+                .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested);
+            builder = builder.with_execution_providers([provider.build().error_on_failure()])?;
             if strict {
                 builder = builder.with_disable_cpu_fallback()?;
             }
@@ -198,6 +202,7 @@ impl Program for OnnxProgram {
     fn step(&mut self, feeds: &[Feed<'_>]) -> Result<f32> {
         let failed = |error: ort::Error| failure("run", &self.device.to_string(), &error);
         self.inputs.bind(feeds, &mut self.binding)?.map_err(failed)?;
+        wait_for_inputs(&self.binding, self.device).map_err(failed)?;
         {
             let _mode = SubnormalsAreZero::on_this_thread();
             self.session.run_binding(&self.binding).map_err(failed)?;
@@ -208,6 +213,14 @@ impl Program for OnnxProgram {
 
     fn state(&self, name: &str) -> Result<Vec<f32>> {
         self.states.read(name)
+    }
+}
+
+/// Waits until what was bound has been copied to a device that has its own memory: binding only begins that, and running does not wait for it.
+pub fn wait_for_inputs(binding: &IoBinding, device: Device) -> ort::Result<()> {
+    match device {
+        Device::Cpu => Ok(()),
+        Device::Cuda { .. } => binding.synchronize_inputs(),
     }
 }
 

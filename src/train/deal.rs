@@ -74,8 +74,8 @@ impl Deal {
         }
     }
 
-    /// Learns from the next part of the epoch, with settings for each step of it, and deals the part after it meanwhile; returns the sum of the
-    /// losses of its ratings before that, or `None` at its end.
+    /// Learns from the next part of the epoch, with settings for each step of it, and deals the part after it meanwhile; adds the losses of its
+    /// ratings before that to `sum`. `false` at the end of the epoch.
     ///
     /// # Errors
     /// A failure of the engine.
@@ -84,19 +84,21 @@ impl Deal {
         feeder: &mut Feeder,
         program: &mut dyn Program,
         settings: &mut dyn FnMut() -> StepSettings,
-    ) -> Result<Option<f64>> {
+        sum: &mut f64,
+    ) -> Result<bool> {
         match self {
             Self::Batches(batches) => {
-                let Some((batch, mut ahead)) = batches.next_batch_and_ahead() else { return Ok(None) };
+                let Some((batch, mut ahead)) = batches.next_batch_and_ahead() else { return Ok(false) };
                 let n_counted = feeder.n_counted(batch.ratings.len());
-                Ok(Some(feeder.step(program, batch, settings(), &mut ahead)? * n_counted))
+                *sum += feeder.step(program, batch, settings(), &mut ahead)? * n_counted;
             }
-            Self::Kept(kept) => kept.learn(feeder, program, settings),
+            Self::Kept(kept) => return kept.learn(feeder, program, settings, sum),
             Self::Rounds(rounds) => {
-                let Some((round, mut ahead)) = rounds.next_round_and_ahead() else { return Ok(None) };
-                feeder.round(program, &round, settings(), &mut ahead).map(Some)
+                let Some((round, mut ahead)) = rounds.next_round_and_ahead() else { return Ok(false) };
+                *sum += feeder.round(program, &round, settings(), &mut ahead)?;
             }
         }
+        Ok(true)
     }
 }
 

@@ -13,6 +13,9 @@ const FLOAT: u64 = 4;
 /// the rows' numbers. Of a product of factors, that is 20 bytes a factor; measured are 21.
 const FLOATS_A_FACTOR: f64 = 2.5;
 
+/// The most numbers of a tensor: CUDA's element-wise operators count them in 32 bits.
+const MOST_NUMBERS: u64 = i32::MAX as u64;
+
 /// Floats that a rating of a batch takes for each unit of a hidden layer: before and after its cut at 0, and the gradient.
 const FLOATS_A_UNIT: u64 = 3;
 
@@ -29,6 +32,8 @@ pub struct DeviceNeeds {
     pub batch: u64,
     /// What takes how much.
     parts: String,
+    /// The tensor with most numbers: what it is, how many, and what makes it smaller.
+    largest: (String, u64, &'static str),
 }
 
 /// The memory of a device, in bytes.
@@ -45,16 +50,20 @@ pub struct Room {
 }
 
 impl DeviceNeeds {
-    /// What a training of these sizes needs at least.
+    /// What a training of these sizes needs at least; `stored` are the widths of users and items in the model that is continued, which stay where none is
+    /// given.
     ///
     /// - A rating that is kept there (`train/kept.rs`) takes 12 bytes (user, item, rating), 16 with a weight, and 4 for its place in the order of an
     ///   epoch.
     /// - A user or item takes for each factor, and for its bias, the value and what the optimiser remembers: two moments with Adam, one with SGD, none
     ///   with classic SGD; sums of gradients where they accumulate. All that three times while many steps run at once, which goes to and fro between
     ///   two copies, else twice, as a step writes new values before the old ones go; and a gradient once, for rows that are not in the batch, too.
-    ///   With Adam that is 40 bytes a factor, or 28: 27 to 30 are measured of single steps. Layers likewise.
+    ///   With Adam that is 40 bytes a factor, or 28: of single steps 27 to 30 are measured, on the CPU; nobody has measured the 40 yet. Layers likewise.
     /// - A rating of a batch takes 2.5 floats for each factor of both sides, and three for each unit of a hidden layer.
-    pub fn of(config: &TrainConfig, sizes: Sizes) -> Self {
+    ///
+    /// Not in it, as it stays when a training has ended, and the next one finds it: what copies between the memories hold, once a process and for each kind of
+    /// number and way, about as much as the largest table and column that were copied.
+    pub fn of(config: &TrainConfig, sizes: Sizes, stored: Option<(usize, usize)>) -> Self {
         let [n_train, n_users, n_items] = [sizes.n_train, sizes.n_users, sizes.n_items].map(|n| n as u64);
         // With masks or in parts, steps are fed one by one; those of classic SGD always are.
         let is_kept = config.accumulate == 1
@@ -63,7 +72,10 @@ impl DeviceNeeds {
         let of_a_rating = 4 * FLOAT + if sizes.weighted { FLOAT } else { 0 };
         let ratings = if is_kept { n_train * of_a_rating } else { 0 };
 
-        let (user_width, item_width) = (config.width_for(sizes.n_users), config.width_for(sizes.n_items));
+        let (user_width, item_width) = match (stored, config.n_factors) {
+            (Some(widths), None) => widths,
+            _ => (config.width_for(sizes.n_users), config.width_for(sizes.n_items)),
+        };
         let (user_bias, item_bias) = match config.biases {
             Biases::Neither => (0, 0),
             Biases::Users => (1, 0),
@@ -94,6 +106,7 @@ impl DeviceNeeds {
             states: (tables + layers) * copies * FLOAT,
             batch: batch_size * (of_factors + of_units) * FLOAT,
             parts: String::new(),
+            largest: (String::new(), 0, ""),
         };
         let factors =
             if user_width == item_width { format!("{user_width}") } else { format!("{user_width} and {item_width}") };
@@ -103,12 +116,37 @@ impl DeviceNeeds {
             in_units(found.states),
             in_units(found.batch)
         );
-        Self { parts, ..found }
+        let of_table = |what: &str, n: u64, width: usize| {
+            (format!("the table of {n} {what} with {width} factors"), n * width as u64, "fewer factors")
+        };
+        let widest = user_width.max(item_width).max(hidden.iter().copied().max().unwrap_or(0));
+        let of_batch = (
+            format!("a batch of {batch_size} ratings by {widest} factors or units"),
+            batch_size * widest as u64,
+            "a smaller batch_size",
+        );
+        let tensors = [of_table("users", n_users, user_width), of_table("items", n_items, item_width), of_batch];
+        let largest = tensors.into_iter().max_by_key(|(_, n, _)| *n).unwrap_or(found.largest);
+        Self { parts, largest, ..found }
     }
 
     /// All together.
     pub fn total(&self) -> u64 {
         self.ratings + self.states + self.batch
+    }
+
+    /// Makes sure that no tensor has more numbers than operators of a GPU count.
+    ///
+    /// # Errors
+    /// 2^31 numbers or more.
+    pub fn check_counts(&self, device: &str) -> Result<()> {
+        let (what, n, way_out) = &self.largest;
+        if *n <= MOST_NUMBERS {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "device = '{device}': {what} has {n} numbers, more than the {MOST_NUMBERS} that a GPU's operators count; use {way_out} or device := 'cpu'"
+        )))
     }
 
     /// Makes sure that it can fit.
@@ -158,7 +196,7 @@ mod tests {
 
     fn needs(given: &[(&'static str, OptionValue)], sizes: Sizes) -> DeviceNeeds {
         let config = TrainConfig::take(&mut Options::new(given.iter().cloned().collect())).unwrap();
-        DeviceNeeds::of(&config, sizes)
+        DeviceNeeds::of(&config, sizes, None)
     }
 
     fn word(text: &str) -> OptionValue {
@@ -184,6 +222,38 @@ mod tests {
         let found =
             needs(&[("accumulate", OptionValue::Integer(4)), ("batch_size", OptionValue::Integer(1000))], small);
         assert_eq!((found.ratings, found.states, found.batch), (0, 15 * 51 * 36, 25 * 50 * 20));
+    }
+
+    #[test]
+    fn stored_widths_stay_where_none_is_given() {
+        let sizes = Sizes { n_train: 100, n_users: 10, n_items: 5, ..Sizes::default() };
+        let states = |given: &[(&'static str, OptionValue)], stored| {
+            let config = TrainConfig::take(&mut Options::new(given.iter().cloned().collect())).unwrap();
+            DeviceNeeds::of(&config, sizes, stored).states
+        };
+        assert_eq!(states(&[], Some((7, 3))), (10 * 8 + 5 * 4) * 40);
+        // Others are refused later, and by name.
+        assert_eq!(states(&[("n_factors", OptionValue::Integer(4))], Some((7, 3))), 15 * 5 * 40);
+    }
+
+    #[test]
+    fn a_tensor_with_more_numbers_than_a_gpu_counts_is_refused() {
+        let check = |given: &[(&'static str, OptionValue)], n_users, n_train| {
+            needs(given, Sizes { n_train, n_users, n_items: 5, ..Sizes::default() }).check_counts("cuda:1")
+        };
+        let factors = [("n_factors", OptionValue::Integer(64))];
+        assert!(check(&factors, (1 << 25) - 1, 100).is_ok());
+        assert_eq!(
+            check(&factors, 1 << 25, 100).unwrap_err().to_string(),
+            "device = 'cuda:1': the table of 33554432 users with 64 factors has 2147483648 numbers, more than the 2147483647 that a GPU's operators \
+             count; use fewer factors or device := 'cpu'"
+        );
+        let full = check(&[factors[0].clone(), ("batch_size", word("full"))], 10, 1 << 25).unwrap_err().to_string();
+        assert!(
+            full.contains("a batch of 33554432 ratings by 64 factors or units")
+                && full.contains("a smaller batch_size"),
+            "{full}"
+        );
     }
 
     #[test]

@@ -148,8 +148,8 @@ impl Feeder {
         resident.keep(&columns)
     }
 
-    /// Learns from `n_steps` batches of ratings that are kept, from a place of their order on, with settings for each; returns the sum of
-    /// the losses of all these ratings, each before its step.
+    /// Learns from `n_steps` batches of ratings that are kept, from a place of their order on, with settings for each; adds the losses of
+    /// all these ratings, each before its step, to `sum`, one batch after the other: so it does not depend on how many there are a call.
     ///
     /// # Errors
     /// A failure of the engine.
@@ -160,7 +160,8 @@ impl Feeder {
         batch: usize,
         n_steps: usize,
         settings: &mut dyn FnMut() -> StepSettings,
-    ) -> Result<f64> {
+        sum: &mut f64,
+    ) -> Result<()> {
         let mut lists: Vec<(&str, Vec<f32>)> = Vec::new();
         for _ in 0..n_steps {
             let StepSettings { learning_rate, beta1 } = settings();
@@ -173,7 +174,8 @@ impl Feeder {
         }
         let scalars: Vec<Feed<'_>> = lists.iter().map(|(name, list)| floats(name, list)).collect();
         let losses = resident.steps(start, batch, &scalars)?;
-        Ok(losses.into_iter().map(f64::from).sum::<f64>() * self.n_counted(batch))
+        losses.into_iter().for_each(|loss| *sum += f64::from(loss) * self.n_counted(batch));
+        Ok(())
     }
 
     fn class(&self, value: f32) -> i32 {

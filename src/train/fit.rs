@@ -1,5 +1,6 @@
 //! The training loop: epochs of batches through a compiled step.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -150,9 +151,7 @@ impl Training {
             *steps_done += 1;
             settings
         };
-        while let Some(loss) = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings)? {
-            loss_sum += loss;
-        }
+        while self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings, &mut loss_sum)? {}
         self.epochs_done += 1;
         let n_ratings = if is_sum { 1.0 } else { self.dataset.train.len() as f64 };
         let train_loss = loss_sum / n_ratings * self.loss_unit();
@@ -213,13 +212,15 @@ impl Training {
     }
 
     /// Takes steps as an epoch does, at a rate at which nothing is learned, epoch after epoch, until `is_enough` says so: it is told after each part of
-    /// an epoch how many steps there were, and whether an epoch has just ended. The training is of no use afterwards.
+    /// an epoch how many steps there were, and whether that ended the epoch, or was its last, smaller batch. The training is of no use afterwards.
     ///
     /// # Errors
     /// A failure of the engine.
     pub(super) fn try_steps(&mut self, mut is_enough: impl FnMut(u64, bool) -> bool) -> Result<()> {
         const RATE: f64 = 1e-12;
-        let mut n_steps = 0;
+        let (mut n_steps, mut sum) = (0, 0.0);
+        let per_epoch = self.deal.per_epoch() as u64;
+        let has_smaller = !self.dataset.train.len().is_multiple_of(self.deal.batch_size());
         let beta1 = self.config.betas.0;
         self.deal.start_epoch();
         loop {
@@ -227,11 +228,11 @@ impl Training {
                 n_steps += 1;
                 StepSettings { learning_rate: RATE, beta1 }
             };
-            let learned = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings)?;
-            if is_enough(n_steps, learned.is_none()) {
+            let has_learned = self.deal.learn(&mut self.feeder, self.program.as_mut(), &mut settings, &mut sum)?;
+            if is_enough(n_steps, !has_learned || has_smaller && n_steps.is_multiple_of(per_epoch)) {
                 return Ok(());
             }
-            if learned.is_none() {
+            if !has_learned {
                 self.deal.start_epoch();
             }
         }
@@ -287,7 +288,7 @@ impl Training {
     /// The model as it is now, or where training may stop early that of the best epoch; in rating units.
     ///
     /// # Errors
-    /// Parameters that are not finite numbers: the training diverged.
+    /// Parameters that are not finite numbers: the training diverged. A failure of the engine.
     pub fn embeddings(&self) -> Result<Arc<Embeddings>> {
         match &self.best {
             Some(best) => Ok(Arc::clone(&best.embeddings)),
@@ -297,10 +298,17 @@ impl Training {
 
     fn current_embeddings(&self) -> Result<Embeddings> {
         let Plan { model, scale, levels, .. } = &self.plan;
-        states::embeddings(model, scale, levels, self.baseline.clone(), |name| {
-            self.feeder.state(self.program.as_ref(), name)
+        let unread = Cell::new(None);
+        let read = |name: &str| {
+            self.feeder.state(self.program.as_ref(), name).map_err(|error| {
+                unread.set(Some(error));
+                Error::new(format!("{name} cannot be read"))
+            })
+        };
+        states::embeddings(model, scale, levels, self.baseline.clone(), read).map_err(|error| match unread.take() {
+            Some(error) => error,
+            None => diverged(self.epochs_done, &self.config, NOT_FINITE).with_source(error),
         })
-        .map_err(|error| diverged(self.epochs_done, &self.config, NOT_FINITE).with_source(error))
     }
 
     /// Remembers an epoch that is better than all before it, where training may stop early.
@@ -328,3 +336,6 @@ fn diverged(epoch: u32, config: &TrainConfig, reason: &str) -> Error {
         number(config.learning_rate)
     ))
 }
+
+#[cfg(test)]
+mod tests;

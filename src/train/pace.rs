@@ -43,19 +43,19 @@ impl Pace {
     }
 }
 
-/// Where a training takes less time. `on_cpu` and `on_gpu` begin it there, to be thrown away after a few steps; what `on_gpu` does, starting the GPU
-/// included, is done only where the processor would take longer than that alone. `None`, and whatever fails on a GPU, mean the processor. `epochs` go over
-/// `n_train` ratings; `clock` tells seconds.
+/// Where a training takes less time. `on_cpu` begins it there, to be thrown away after a few steps; `find_gpu` starts the GPU and gives what begins it on
+/// that, and is called only where the processor would take longer than that alone. What it took counts no more then: it is spent. `None`, and whatever fails
+/// on a GPU, mean the processor. `epochs` go over `n_train` ratings; `clock` tells seconds.
 ///
 /// Near the threshold the answer may differ from run to run: it is measured.
 ///
 /// # Errors
 /// A training that cannot be begun, or fails, on the processor.
-pub fn faster_place(
+pub fn faster_place<OnGpu: FnOnce() -> Option<Training>>(
     (epochs, n_train): (u32, usize),
     clock: &dyn Fn() -> f64,
     on_cpu: impl FnOnce() -> Result<Training>,
-    on_gpu: impl FnOnce() -> Option<Training>,
+    find_gpu: impl FnOnce() -> Option<OnGpu>,
 ) -> Result<Place> {
     let begun = clock();
     let mut training = on_cpu()?;
@@ -68,6 +68,7 @@ pub fn faster_place(
     if !is_worth_a_gpu(cpu, n_steps) {
         return Ok(Place::Cpu);
     }
+    let Some(on_gpu) = find_gpu() else { return Ok(Place::Cpu) };
     let begun = clock();
     let Some(mut training) = on_gpu() else { return Ok(Place::Cpu) };
     let begin = clock() - begun;
@@ -90,14 +91,14 @@ fn faster(cpu: Pace, gpu: Pace, n_steps: f64) -> Place {
 
 /// The seconds of a step, as the mean of a few; ends early when `is_clear` says so of the mean so far.
 fn seconds_a_step(training: &mut Training, clock: &dyn Fn() -> f64, is_clear: impl Fn(f64) -> bool) -> Result<f64> {
-    // Steps and time of what does not count.
+    // Steps and time of what does not count: the first part, and a smaller batch at the end of the first epoch, which may be compiled for by itself.
     let mut before = None;
     let mut is_first_epoch = true;
     let mut mean = f64::INFINITY;
-    training.try_steps(|n_steps, epoch_ended| {
+    training.try_steps(|n_steps, ends_epoch| {
         let now = clock();
-        let Some((n_before, started)) = before.filter(|_| !(epoch_ended && is_first_epoch)) else {
-            is_first_epoch &= !epoch_ended;
+        let Some((n_before, started)) = before.filter(|_| !(ends_epoch && is_first_epoch)) else {
+            is_first_epoch &= !ends_epoch;
             before = Some((n_steps, now));
             return false;
         };

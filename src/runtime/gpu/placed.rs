@@ -10,8 +10,8 @@ use crate::runtime::session::{OnnxEngine, Operators};
 /// Ratings of a step; others are computed by the same operators.
 const BATCH: usize = 64;
 
-/// Makes sure that no node of a training with the usual options is computed elsewhere, of whichever kind: product of factors, layers, classifier, and
-/// either reach.
+/// Makes sure that no node of a training is computed elsewhere, asked of four kinds with AdamW: product of factors with either reach, layers, classifier.
+/// Of weights, penalties and the other optimisers `runtime/placement/tests.rs` knows by CUDA's published kernels.
 ///
 /// # Errors
 /// The first kind of which one is, by its name, and the node as ONNX Runtime names it.
