@@ -50,8 +50,8 @@ impl Worker {
         let now = Arc::clone(&running);
         let work = move || {
             for (number, job) in jobs {
-                // A job that is not done has nobody who waits for it.
-                let Ok(_call) = Call::begin() else { break };
+                // Whoever waits for a job that is dropped sees that no answer will come.
+                let Ok(_call) = Call::begin() else { continue };
                 *lock(&now) = Some(number);
                 // Whoever waits for the answer of a job that panics sees that none will come.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&connection)));
