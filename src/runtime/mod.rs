@@ -36,5 +36,6 @@ pub use library::{Library, Source, Wanted};
 pub use onnx::lower;
 pub use provider::{Device, DeviceMemory, DeviceRequest, provider_library, usable_devices};
 pub use recognise::{Factorisation, StepRule, recognise};
+pub use scan::{lower_order, lower_steps};
 pub use session::{OnnxEngine, Operators};
 pub use trial::try_engine;

@@ -7,10 +7,12 @@ use std::sync::LazyLock;
 use cofi::error::Result;
 use cofi::graph::optimiser::{Optimiser, Reach, Rule};
 use cofi::graph::{
-    Dim, Element, Engine, Evaluator, Feed, FeedValues, Graph, Interpreter, NodeId, Op, Shape, Step, gradients,
+    Dim, Element, Engine, Evaluator, Feed, FeedValues, Graph, Interpreter, NodeId, Op, Order, Shape, Step, gradients,
 };
 use cofi::model::{Architecture, Biases, Mlp, Model, Objective, StepOptions, training_step};
-use cofi::runtime::{Device, IdInput, Keys, Library, OnnxEngine, OnnxFile, Operators, Wanted, lower, recognise};
+use cofi::runtime::{
+    Device, IdInput, Keys, Library, OnnxEngine, OnnxFile, Operators, Wanted, lower, lower_order, lower_steps, recognise,
+};
 
 use super::bytes::Bytes;
 use super::copies::with_node;
@@ -22,10 +24,14 @@ const STATES: [(&str, usize); 4] = [("table", 12), ("vector", 4), ("weights", 6)
 const ROWS: [[i32; 5]; 2] = [[0, 3, 1, 1, 2], [2, 2, 0, 3, 3]];
 const X: [f32; 5] = [-1.5, 0.25, 2.0, 0.75, -0.5];
 
-static ENGINE: LazyLock<Option<OnnxEngine>> = LazyLock::new(|| {
+static ENGINE: LazyLock<Option<OnnxEngine>> = LazyLock::new(engine);
+/// The same, keeping ratings.
+static KEEPING: LazyLock<Option<OnnxEngine>> = LazyLock::new(|| engine().map(OnnxEngine::keeping));
+
+fn engine() -> Option<OnnxEngine> {
     env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())?;
     Some(OnnxEngine::new(Library::load(&Wanted::default()).unwrap(), Device::Cpu, 1, Operators::Stock).unwrap())
-});
+}
 
 /// One input.
 pub fn run(data: &[u8]) {
@@ -142,6 +148,60 @@ fn written_step(bytes: &mut Bytes<'_>) {
     let outputs: Vec<_> = STATES.iter().map(|(name, _)| format!("{name}#next")).collect();
     let outputs: Vec<_> = ["#loss"].into_iter().chain(outputs.iter().map(String::as_str)).collect();
     super::protobuf::is_whole(&lower(&step), &outputs);
+    kept_step(&step, bytes);
+}
+
+/// A step in runs of many over ratings that are kept, and where there is ONNX Runtime, against the same steps one by one.
+fn kept_step(step: &Step, bytes: &mut Bytes<'_>) {
+    let n_ratings = ROWS[0].len();
+    let batch = 1 + bytes.below(n_ratings);
+    let outputs: Vec<_> = STATES.iter().map(|(name, _)| format!("{name}#next")).collect();
+    let outputs: Vec<_> = outputs.iter().map(String::as_str).chain(["#losses"]).collect();
+    super::protobuf::is_whole(&lower_steps(step, batch), &outputs);
+    let length = 1 + bytes.below(70);
+    super::protobuf::is_whole(&lower_order(length, length * (1 + bytes.below(3)) + bytes.below(length)), &["#order"]);
+    // A session takes a hundred times as long as all the rest.
+    if bytes.below(4) != 1 {
+        return;
+    }
+    let (Some(engine), Some(keeping), Some(_)) = (&*ENGINE, &*KEEPING, tolerance(&step.graph)) else { return };
+    let mut order: Vec<usize> = (0..n_ratings).collect();
+    (1..n_ratings).for_each(|place| order.swap(place, bytes.below(place + 1)));
+    let [mut single, mut many] = [engine, keeping].map(|engine| engine.compile(step, &parameters(), batch).unwrap());
+    let resident = many.resident().unwrap();
+    let scale = |values| Feed { name: "scale", values: FeedValues::Floats(values) };
+    let rows: Vec<i32> = order.iter().map(|rating| *rating as i32).collect();
+    resident.keep(&pairs(&ROWS[0], &ROWS[1], &X)).unwrap();
+    resident.shuffle(&Order::Rows(&rows)).unwrap();
+    let n_steps = n_ratings / batch;
+    let scales = vec![0.75; n_steps];
+    let found = resident.steps(0, batch, &[scale(&scales)]).unwrap();
+    let expected = order.chunks_exact(batch).map(|part| {
+        let [users, items] = ROWS.map(|rows| part.iter().map(|rating| rows[*rating]).collect::<Vec<_>>());
+        let x: Vec<f32> = part.iter().map(|rating| X[*rating]).collect();
+        single.step(&[&pairs(&users, &items, &x)[..], &[scale(&[0.75])]].concat()).unwrap()
+    });
+    assert_eq!(bits(&found), bits(&expected.collect::<Vec<_>>()), "the losses of {n_steps} steps");
+    for (state, _) in STATES {
+        assert_eq!(
+            bits(&many.state(state).unwrap()),
+            bits(&single.state(state).unwrap()),
+            "{state} after {n_steps} steps"
+        );
+    }
+}
+
+fn pairs<'a>(users: &'a [i32], items: &'a [i32], x: &'a [f32]) -> [Feed<'a>; 3] {
+    let feed = |name, values| Feed { name, values };
+    [
+        feed("user", FeedValues::Indices(users)),
+        feed("item", FeedValues::Indices(items)),
+        feed("x", FeedValues::Floats(x)),
+    ]
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
 /// Any graph and any ids as a file for others.
@@ -216,13 +276,8 @@ fn tolerance(graph: &Graph) -> Option<f32> {
 }
 
 fn answer(evaluator: &mut Box<dyn Evaluator>) -> Result<Vec<f32>> {
-    let feed = |name, values| Feed { name, values };
-    evaluator.run(&[
-        feed("user", FeedValues::Indices(&ROWS[0])),
-        feed("item", FeedValues::Indices(&ROWS[1])),
-        feed("x", FeedValues::Floats(&X)),
-        feed("scale", FeedValues::Floats(&[0.75])),
-    ])
+    let scale = Feed { name: "scale", values: FeedValues::Floats(&[0.75]) };
+    evaluator.run(&[&pairs(&ROWS[0], &ROWS[1], &X)[..], &[scale]].concat())
 }
 
 fn parameters() -> Vec<(String, Vec<f32>)> {

@@ -12,7 +12,7 @@ enum Value<'a> {
 }
 
 /// Makes sure that a file is a whole model of one graph: each value is made once and before it is read, each constant has as many bytes as its
-/// sizes say, and the outputs are made.
+/// sizes say, and the outputs are made; the same of a graph inside a node, which may read what is around it.
 pub fn is_whole(file: &[u8], outputs: &[&str]) {
     let model = fields(file);
     assert!(texts(&model, 2).iter().eq(["cofi"].iter()), "the producer");
@@ -20,8 +20,12 @@ pub fn is_whole(file: &[u8], outputs: &[&str]) {
     assert!(opsets.iter().any(|(domain, version)| domain.is_empty() && *version == Some(18)), "{opsets:?}");
     let graphs = messages(&model, 7);
     let [graph] = graphs.as_slice() else { panic!("{} graphs", graphs.len()) };
+    let domains: HashSet<String> = opsets.into_iter().map(|(domain, _)| domain).collect();
+    assert_eq!(is_graph(graph, HashSet::from([String::new()]), &domains), outputs);
+}
 
-    let mut known: HashSet<String> = HashSet::from([String::new()]);
+/// Makes sure of a graph, of which `known` is made around it; returns its outputs.
+fn is_graph(graph: &[Field<'_>], mut known: HashSet<String>, domains: &HashSet<String>) -> Vec<String> {
     for input in messages(graph, 11) {
         assert!(known.insert(text(&input, 1)), "the input {} twice", text(&input, 1));
     }
@@ -34,19 +38,19 @@ pub fn is_whole(file: &[u8], outputs: &[&str]) {
         for read in texts(&node, 1) {
             assert!(known.contains(&read), "{operator} reads {read:?}, which nothing before it makes");
         }
+        assert!(domains.contains(&text(&node, 7)), "{operator} is of {}", text(&node, 7));
+        for attribute in messages(&node, 5) {
+            messages(&attribute, 5).iter().for_each(is_tensor);
+            messages(&attribute, 6).iter().for_each(|inner| drop(is_graph(inner, known.clone(), domains)));
+            assert!(!text(&attribute, 1).is_empty() && number(&attribute, 20).is_some(), "an attribute of {operator}");
+        }
         for made in texts(&node, 2) {
             assert!(known.insert(made.clone()), "{operator} makes {made:?} again");
         }
-        let domain = text(&node, 7);
-        assert!(domain.is_empty() || opsets.iter().any(|(known, _)| *known == domain), "{operator} is of {domain}");
-        for attribute in messages(&node, 5) {
-            messages(&attribute, 5).iter().for_each(is_tensor);
-            assert!(!text(&attribute, 1).is_empty() && number(&attribute, 20).is_some(), "an attribute of {operator}");
-        }
     }
     let declared: Vec<String> = messages(graph, 12).iter().map(|output| text(output, 1)).collect();
-    assert_eq!(declared, outputs);
     declared.iter().for_each(|output| assert!(known.contains(output), "nothing makes the output {output}"));
+    declared
 }
 
 /// `dims` times the size of an element are the bytes of a tensor.
