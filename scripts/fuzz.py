@@ -1,5 +1,5 @@
-"""Runs the fuzzers of `tests/fuzz` with AddressSanitizer, one after the other, then a session in Python with AddressSanitizer, then the edits of stored
-tables one by one; the last line counts.
+"""Runs the fuzzers of `tests/fuzz` with AddressSanitizer, one after the other, then a session in Python and the tests of panics with AddressSanitizer, then
+the edits of stored tables one by one; the last line counts.
 
     fuzz.py [TARGET...]          FUZZ_SECONDS each (600), from the corpus in tests/fuzz/corpus
     fuzz.py --keep [TARGET...]   the same; what reaches code that the corpus did not is added to it afterwards
@@ -61,9 +61,9 @@ def keep(program, target):
     subprocess.run([program, CORPUS / target, SCRATCH / target, *options], env=environment(), stderr=subprocess.DEVNULL, check=True)
 
 
-def session(version, folder, extension, cache):
-    """Whether a host with AddressSanitizer gets through `tests/sanitizer/session.py`; the runtime is gcc's, which has a library to be preloaded,
-    with that of C++, whose exceptions it looks for at the start.
+def sanitized(cache):
+    """The environment of a host with AddressSanitizer; the runtime is gcc's, which has a library to be preloaded, with that of C++, whose exceptions it
+    looks for at the start.
 
     ONNX Runtime is the one inside the extension, unpacked below `cache`, or to memory where that is no folder. NVIDIA's driver is made up, and fails to tell the memory."""
     driver = SCRATCH / "driver"
@@ -71,36 +71,48 @@ def session(version, folder, extension, cache):
     library = ["-DCODE=0", "-DMEMORY=2", "-shared", "-fPIC", "-o", driver / "libcuda.so.1"]
     subprocess.run(["gcc", *library, "tests/process/driver.c"], cwd=ROOT, check=True)
     preloaded = (subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip() for name in ("libasan.so", "libstdc++.so.6"))
-    more = {"LD_PRELOAD": " ".join(preloaded), "COFI_EXTENSION": str(extension), "PYTHONMALLOC": "malloc", "ORT_DYLIB_PATH": "", "XDG_CACHE_HOME": str(cache)}
-    more |= {"LD_LIBRARY_PATH": str(driver), "TOLD": str(driver / "told")}
+    more = {"LD_PRELOAD": " ".join(preloaded), "PYTHONMALLOC": "malloc", "ORT_DYLIB_PATH": "", "XDG_CACHE_HOME": str(cache)}
+    return {**environment(), **more, "LD_LIBRARY_PATH": str(driver), "TOLD": str(driver / "told")}
+
+
+def session(version, folder, extension, cache):
+    """Whether a host with AddressSanitizer gets through `tests/sanitizer/session.py`."""
     command = [str(ROOT / folder / "bin/python"), "tests/sanitizer/session.py", str(extension)]
-    whole = subprocess.run(command, cwd=ROOT, env={**environment(), **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    whole = subprocess.run(command, cwd=ROOT, env=sanitized(cache), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     print(f"a sanitised session [duckdb {version}]: {whole.stdout.splitlines()[-1] if whole.returncode == 0 else 'failed'}", flush=True)
     if whole.returncode != 0:
         print(whole.stdout[-8000:])
     return whole.returncode == 0
 
 
-def sanitized_extension(folder):
+def sanitized_extension(name, arguments=(), packaging=()):
     """The extension with the fuzzers' flags, packaged."""
-    built = SCRATCH / "extension"
+    built = SCRATCH / name
     built.mkdir(parents=True, exist_ok=True)
-    build("--example", "extension")
-    shutil.copy(folder / "examples/libextension.so", built / "libcofi.so")
+    shutil.copy(build("--example", "extension", *arguments) / "examples/libextension.so", built / "libcofi.so")
     extension = built / "cofi.duckdb_extension"
-    subprocess.run([ROOT / HOSTS["2.0.0"] / "bin/python", "scripts/package.py", built, extension], cwd=ROOT, check=True)
+    subprocess.run([ROOT / HOSTS["2.0.0"] / "bin/python", "scripts/package.py", built, extension, *packaging], cwd=ROOT, check=True)
     return extension
+
+
+def panics(version, folder, extension):
+    """The tests of panics in a host with AddressSanitizer: how many passed and failed."""
+    return tests(f"sanitised panics [duckdb {version}]", folder, "tests/panics", "*.py", {**sanitized(SCRATCH / "cache"), "COFI_EXTENSION": str(extension)})
 
 
 def edits(version, folder):
     """All edits of stored tables, on one host: how many tests passed and failed."""
-    python = [str(ROOT / folder / "bin/python"), "-m", "unittest", "discover", "--verbose"]
-    command = [*python, "--start-directory", "tests/process", "--pattern", "edited.py"]
     more = {"COFI_EDITS": "all", "COFI_EXTENSION": str(ROOT / "build/release/cofi.duckdb_extension"), "XDG_CACHE_HOME": str(ROOT / "build/cache")}
-    whole = subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return tests(f"edited tables [duckdb {version}]", folder, "tests/process", "edited.py", {**os.environ, **more})
+
+
+def tests(what, folder, start, pattern, environment):
+    """How many of some tests passed and failed."""
+    command = [str(ROOT / folder / "bin/python"), "-m", "unittest", "discover", "--verbose", "--start-directory", start, "--pattern", pattern]
+    whole = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     passed, failed, _ = count_unittest(whole)
     failed = failed or int(whole.returncode != 0)
-    print(f"edited tables [duckdb {version}]: {passed} passed, {failed} failed", flush=True)
+    print(f"{what}: {passed} passed, {failed} failed", flush=True)
     if failed:
         print(whole.stdout)
     return passed, failed
@@ -117,13 +129,15 @@ def main():
         if is_fine and "--keep" in sys.argv:
             keep(folder / target, target)
     if not asked:
-        extension = sanitized_extension(folder)
+        extension = sanitized_extension("extension")
+        # The fuzzers stop at a panic, this one must not.
+        panicking = sanitized_extension("panicking", ["--features", "cofi/force-panic", "--config", 'profile.release.panic="unwind"'], ["--panics"])
         for (version, host), cache in zip(HOSTS.items(), (SCRATCH / "cache", pathlib.Path("/dev/null")), strict=True):
             is_fine = session(version, host, extension, cache)
             passed, failed = passed + is_fine, failed + (not is_fine)
         for version, host in HOSTS.items():
-            more = edits(version, host)
-            passed, failed = passed + more[0], failed + more[1]
+            for more in (panics(version, host, panicking), edits(version, host)):
+                passed, failed = passed + more[0], failed + more[1]
     print(f"{time.monotonic() - begun:.0f} s\n{passed} passed, {failed} failed")
     sys.exit(0 if failed == 0 and passed > 0 else 1)
 

@@ -25,7 +25,7 @@ TRAININGS = {
     "classifier": "'ratings', 8, loss := 'cross_entropy'", "layers": "'ratings', NULL, architecture := 'mlp', layers := [20, 10], dropout := 0.1",
     "sparse layers": "'texts', 8, architecture := 'mlp', layers := [8], updates := 'sparse'", "accumulated": "'ratings', 8, accumulate := 4",
     "stock": "'ratings', 8, operators := 'stock'", "patient": "'ratings', 8, patience := 1, epochs := 20", "validated": "'ratings', 8, validation := 'wide'",
-    "half a name": "'main.ratings', 8, l2 := 0.1", "query": "'(FROM ratings WHERE user_id > 3)', 8",
+    "half a name": "'main.ratings', 8, l2 := 0.1", "large": "'(SELECT u AS user_id, u % 7 AS item_id, u % 5 AS rating FROM range(30000) a(u))', 30", "query": "'(FROM ratings WHERE user_id > 3)', 8",
 }  # fmt: skip
 
 PAIRS = "(SELECT u, i FROM range(-3, 45) a(u), range(-3, 40) b(i))"

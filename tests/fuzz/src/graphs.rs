@@ -36,11 +36,14 @@ fn engine() -> Option<OnnxEngine> {
 /// One input.
 pub fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    match bytes.below(4) {
-        0 => changed_step(&mut bytes),
-        1 => written_step(&mut bytes),
-        2 => written_file(&mut bytes),
-        _ => computed(&mut bytes),
+    match bytes.byte() {
+        224.. => kept_steps(&mut bytes),
+        other => match other % 4 {
+            0 => changed_step(&mut bytes),
+            1 => written_step(&mut bytes),
+            2 => written_file(&mut bytes),
+            _ => computed(&mut bytes),
+        },
     }
 }
 
@@ -124,50 +127,28 @@ fn some_step(bytes: &mut Bytes<'_>) -> Result<(Step, bool)> {
 
 /// Any graph's gradients as a step.
 fn written_step(bytes: &mut Bytes<'_>) {
-    let Random { mut graph, floats } = Random::graph(bytes);
-    let value = floats[bytes.byte() as usize % floats.len()];
-    let Ok(mut loss) = graph.sum_all(value) else { return };
-    let states: Vec<_> = STATES.iter().filter_map(|(name, _)| graph.named_node(name)).collect();
-    // A state that the loss does not depend on has no gradient.
-    for state in &states {
-        let sum = graph.sum_all(*state).unwrap();
-        loss = graph.add(loss, sum).unwrap();
-    }
-    let gradients = gradients(&mut graph, loss, &states).unwrap();
-    let mut updates = Vec::new();
-    for (state, gradient) in states.iter().zip(gradients) {
-        assert_eq!(graph.shape(*state), graph.shape(gradient), "the gradient of {}", graph.label(*state));
-        updates.push((*state, graph.sub(*state, gradient).unwrap()));
-    }
-    let step = Step { graph, loss, updates };
+    let step = random_step(bytes);
     assert_eq!(recognise(&step), None);
-    if let Err(error) = step.check_in_place() {
-        printable(&error);
-        return;
-    }
-    let outputs: Vec<_> = STATES.iter().map(|(name, _)| format!("{name}#next")).collect();
-    let outputs: Vec<_> = ["#loss"].into_iter().chain(outputs.iter().map(String::as_str)).collect();
-    super::protobuf::is_whole(&lower(&step), &outputs);
-    kept_step(&step, bytes);
+    super::protobuf::is_whole(&lower(&step), &["#loss", "table#next", "vector#next", "weights#next", "bias#next"]);
 }
 
-/// A step in runs of many over ratings that are kept, and where there is ONNX Runtime, against the same steps one by one.
-fn kept_step(step: &Step, bytes: &mut Bytes<'_>) {
-    let n_ratings = ROWS[0].len();
-    let batch = 1 + bytes.below(n_ratings);
-    let outputs: Vec<_> = STATES.iter().map(|(name, _)| format!("{name}#next")).collect();
-    let outputs: Vec<_> = outputs.iter().map(String::as_str).chain(["#losses"]).collect();
-    super::protobuf::is_whole(&lower_steps(step, batch), &outputs);
+/// Steps in one run over ratings that are kept, and where there is ONNX Runtime, beside the same steps one by one.
+fn kept_steps(bytes: &mut Bytes<'_>) {
     let length = 1 + bytes.below(70);
     super::protobuf::is_whole(&lower_order(length, length * (1 + bytes.below(3)) + bytes.below(length)), &["#order"]);
-    // A session takes a hundred times as long as all the rest.
-    if bytes.below(4) != 1 {
-        return;
-    }
-    let (Some(engine), Some(keeping), Some(_)) = (&*ENGINE, &*KEEPING, tolerance(&step.graph)) else { return };
+
+    let n_ratings = ROWS[0].len();
+    let batch = 1 + bytes.below(n_ratings);
     let mut order: Vec<usize> = (0..n_ratings).collect();
     (1..n_ratings).for_each(|place| order.swap(place, bytes.below(place + 1)));
-    let [mut single, mut many] = [engine, keeping].map(|engine| engine.compile(step, &parameters(), batch).unwrap());
+    // A session takes a hundred times as long as all the rest.
+    let has_session = bytes.below(4) == 0;
+    let step = random_step(bytes);
+    let outputs = ["table#next", "vector#next", "weights#next", "bias#next", "#losses"];
+    super::protobuf::is_whole(&lower_steps(&step, batch), &outputs);
+    let (Some(engine), Some(keeping), true) = (&*ENGINE, &*KEEPING, has_session) else { return };
+
+    let [mut single, mut many] = [engine, keeping].map(|engine| engine.compile(&step, &parameters(), batch).unwrap());
     let resident = many.resident().unwrap();
     let scale = |values| Feed { name: "scale", values: FeedValues::Floats(values) };
     let rows: Vec<i32> = order.iter().map(|rating| *rating as i32).collect();
@@ -183,12 +164,31 @@ fn kept_step(step: &Step, bytes: &mut Bytes<'_>) {
     });
     assert_eq!(bits(&found), bits(&expected.collect::<Vec<_>>()), "the losses of {n_steps} steps");
     for (state, _) in STATES {
-        assert_eq!(
-            bits(&many.state(state).unwrap()),
-            bits(&single.state(state).unwrap()),
-            "{state} after {n_steps} steps"
-        );
+        let [found, expected] = [&many, &single].map(|program| bits(&program.state(state).unwrap()));
+        assert_eq!(found, expected, "{state} after {n_steps} steps");
     }
+}
+
+/// Any graph's gradients, taken off its states.
+fn random_step(bytes: &mut Bytes<'_>) -> Step {
+    let Random { mut graph, floats, read } = Random::graph(bytes, |graph, state| graph.snapshot(state).unwrap());
+    let mut loss = graph.sum_all(floats[bytes.byte() as usize % floats.len()]).unwrap();
+    // Squares, as the gradient of a state has to read it: whoever reads it otherwise may do so too late.
+    for values in read {
+        let squares = graph.mul(values, values).unwrap();
+        let sum = graph.sum_all(squares).unwrap();
+        loss = graph.add(loss, sum).unwrap();
+    }
+    let states: Vec<_> = STATES.iter().filter_map(|(name, _)| graph.named_node(name)).collect();
+    let gradients = gradients(&mut graph, loss, &states).unwrap();
+    let mut updates = Vec::new();
+    for (state, gradient) in states.iter().zip(gradients) {
+        assert_eq!(graph.shape(*state), graph.shape(gradient), "the gradient of {}", graph.label(*state));
+        updates.push((*state, graph.sub(*state, gradient).unwrap()));
+    }
+    let step = Step { graph, loss, updates };
+    step.check_in_place().unwrap();
+    step
 }
 
 fn pairs<'a>(users: &'a [i32], items: &'a [i32], x: &'a [f32]) -> [Feed<'a>; 3] {
@@ -200,13 +200,14 @@ fn pairs<'a>(users: &'a [i32], items: &'a [i32], x: &'a [f32]) -> [Feed<'a>; 3] 
     ]
 }
 
+/// All that is no number is one thing.
 fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
+    values.iter().map(|value| if value.is_nan() { f32::NAN } else { *value }.to_bits()).collect()
 }
 
 /// Any graph and any ids as a file for others.
 fn written_file(bytes: &mut Bytes<'_>) {
-    let Random { graph, floats } = Random::graph(bytes);
+    let Random { graph, floats, .. } = Random::graph(bytes, |_, state| state);
     let of_batch = |id: &&NodeId| graph.shape(**id).dims().first() == Some(&Dim::Batch);
     let outputs: Vec<_> = floats.iter().rev().filter(of_batch).take(1 + bytes.below(2)).copied().collect();
     let outputs: Vec<_> = outputs.into_iter().zip(["rating", "probabilities"]).collect();
@@ -233,7 +234,7 @@ fn written_file(bytes: &mut Bytes<'_>) {
 fn computed(bytes: &mut Bytes<'_>) {
     // A session takes a hundred times as long as all the rest.
     let has_session = bytes.below(4) == 0;
-    let Random { graph, floats } = Random::graph(bytes);
+    let Random { graph, floats, .. } = Random::graph(bytes, |_, state| state);
     let output = floats[floats.len() - 1 - bytes.byte() as usize % floats.len()];
     let mut truth = Interpreter.evaluator(&graph, output, &parameters()).unwrap();
     let expected = answer(&mut truth).unwrap();
@@ -290,20 +291,28 @@ struct Random {
     graph: Graph,
     /// Its nodes of floats.
     floats: Vec<NodeId>,
+    /// What reads each state.
+    read: [NodeId; 4],
 }
 
 impl Random {
-    fn graph(bytes: &mut Bytes<'_>) -> Self {
+    /// `read` makes what the operations have of a state.
+    fn graph(bytes: &mut Bytes<'_>, read: fn(&mut Graph, NodeId) -> NodeId) -> Self {
         let mut graph = Graph::new();
         let rows = ["user", "item"].map(|name| graph.input(name, Shape::vector(Dim::Batch), Element::Index).unwrap());
-        let mut floats = vec![
-            graph.input("x", Shape::vector(Dim::Batch), Element::Float).unwrap(),
-            graph.input("scale", Shape::scalar(), Element::Float).unwrap(),
-            graph.state("table", Shape::matrix(Dim::Fixed(4), 3)).unwrap(),
-            graph.state("vector", Shape::vector(Dim::Fixed(4))).unwrap(),
-            graph.state("weights", Shape::matrix(Dim::Fixed(3), 2)).unwrap(),
-            graph.state("bias", Shape::vector(Dim::Fixed(2))).unwrap(),
+        let x = graph.input("x", Shape::vector(Dim::Batch), Element::Float).unwrap();
+        let scale = graph.input("scale", Shape::scalar(), Element::Float).unwrap();
+        let shapes = [
+            Shape::matrix(Dim::Fixed(4), 3),
+            Shape::vector(Dim::Fixed(4)),
+            Shape::matrix(Dim::Fixed(3), 2),
+            Shape::vector(Dim::Fixed(2)),
         ];
+        let mut shapes = shapes.into_iter();
+        let states = STATES.map(|(name, _)| graph.state(name, shapes.next().unwrap()).unwrap());
+        let read = states.map(|state| read(&mut graph, state));
+        let mut floats = vec![x, scale];
+        floats.extend(read);
         for _ in 0..24 {
             if bytes.is_empty() {
                 break;
@@ -314,9 +323,8 @@ impl Random {
             }
         }
         // Something of the batch, so that there is an output.
-        let table = graph.named_node("table").unwrap();
-        floats.push(graph.gather(table, rows[0]).unwrap());
-        Self { graph, floats }
+        floats.push(graph.gather(read[0], rows[0]).unwrap());
+        Self { graph, floats, read }
     }
 }
 
