@@ -31,7 +31,8 @@ pub fn column_name(input: &str) -> String {
 }
 
 /// The bytes of the model that takes `T` steps of `batch` ratings. Its inputs are the states under their names, the scalars as lists under
-/// theirs, [`STARTS`], [`ORDER`], [`COUNTED`] and the columns; its outputs [`LOSSES`] and the states after the last step, named as those of a step.
+/// theirs, `#starts`, `#order`, `#counted` and, with `#all` behind the name of its input, each column; its outputs the states after the last
+/// step, named as those of a step, and `#losses`.
 pub fn lower_steps(step: &Step, batch: usize) -> Vec<u8> {
     model_bytes(steps_proto(step, batch))
 }
